@@ -1,0 +1,62 @@
+# Stagedoor. `make` or `make help` lists what there is.
+
+GO       ?= go
+OPA      := $(GO) tool opa
+BIN      := bin/stagedoor
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -X main.version=$(VERSION)
+SCHEMAS  := server/policy/schema/json
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Build, then serve with demo users and live policies on http://127.0.0.1:8080
+	$(BIN) serve --demo --policies policies --data data
+
+.PHONY: build
+build: ## Build bin/stagedoor
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/stagedoor
+
+.PHONY: test
+test: policy-test ## Run every test: Rego, Go, end to end
+	$(GO) test ./...
+
+.PHONY: race
+race: ## Run the Go tests under the race detector
+	$(GO) test -race ./...
+
+.PHONY: policy-test
+policy-test: ## Run the policies' tests with stock opa; every rule must be covered
+	$(OPA) test policies data
+	@$(OPA) test --coverage --threshold 100 policies data > /dev/null || \
+		{ $(OPA) test --coverage --format=pretty policies data; echo 'policies: a rule is not covered by its tests'; exit 1; }
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, opa fmt, opa check
+	@unformatted=$$(gofmt -l cmd server policies data); \
+		test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@unformatted=$$($(OPA) fmt --list policies); \
+		test -z "$$unformatted" || { echo "opa fmt --write these files:"; echo "$$unformatted"; exit 1; }
+	$(OPA) check --strict policies data
+	$(OPA) check --strict --schema $(SCHEMAS) policies data
+
+.PHONY: fuzz
+fuzz: ## Fuzz each parser of strangers' input for FUZZTIME (default 20s)
+	@set -e; for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),20s) $$package; \
+		done; done
+
+.PHONY: bench
+bench: ## Run the Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: clean
+clean: ## Remove what was built (never the state directory)
+	rm -rf bin

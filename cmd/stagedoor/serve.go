@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/stagedoor/stagedoor/server"
+)
+
+// serveCmd is server.Config as flags. What each option means is said here for
+// users, and in server.Config for engineers.
+type serveCmd struct {
+	Listen string `help:"Address to listen on. Default: ${default}." default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"STAGEDOOR_LISTEN" group:"Serving"`
+	Issuer string `help:"Public URL, named by every token; needed when listening beyond loopback. The state remembers it." placeholder:"URL" env:"STAGEDOOR_ISSUER" group:"Serving"`
+	Demo   bool   `help:"Load the demo users and serve the demo routes." env:"STAGEDOOR_DEMO" group:"Serving"`
+
+	TLSCert         string        `name:"tls-cert" help:"PEM file of the certificate chain." placeholder:"FILE" env:"STAGEDOOR_TLS_CERT" group:"Serving"`
+	TLSKey          string        `name:"tls-key" help:"PEM file of its private key." placeholder:"FILE" env:"STAGEDOOR_TLS_KEY" group:"Serving"`
+	TrustedProxies  []string      `help:"Addresses or CIDR ranges whose X-Forwarded-For is believed." placeholder:"CIDR" env:"STAGEDOOR_TRUSTED_PROXIES" group:"Serving"`
+	CORSOrigins     []string      `name:"cors-origins" help:"Origins that browsers may call from." placeholder:"ORIGIN" env:"STAGEDOOR_CORS_ORIGINS" group:"Serving"`
+	ShutdownTimeout time.Duration `help:"How long requests in flight may take after SIGTERM." default:"10s" env:"STAGEDOOR_SHUTDOWN_TIMEOUT" group:"Serving"`
+
+	Policies      string        `help:"Directory of Rego to serve and watch, instead of the embedded policies." placeholder:"DIR" env:"STAGEDOOR_POLICIES" group:"Policy"`
+	Data          string        `help:"Directory of the policy's data, instead of the embedded data." placeholder:"DIR" env:"STAGEDOOR_DATA" group:"Policy"`
+	PolicyHeaders []string      `help:"Request headers that the policy sees." placeholder:"NAME" env:"STAGEDOOR_POLICY_HEADERS" group:"Policy"`
+	PolicyTimeout time.Duration `help:"Deadline of one decision; past it the answer is 503." default:"100ms" env:"STAGEDOOR_POLICY_TIMEOUT" group:"Policy"`
+	PolicyNetwork bool          `help:"Let policies reach out: http.send, net.lookup_ip_addr, opa.runtime." env:"STAGEDOOR_POLICY_NETWORK" group:"Policy"`
+
+	SigningAlgorithm string        `help:"What signs new tokens: EdDSA, ES256, RS256 or HS256. Default: ${default}." default:"EdDSA" placeholder:"ALG" env:"STAGEDOOR_SIGNING_ALGORITHM" group:"Tokens and login"`
+	HS256SecretFile  string        `name:"hs256-secret-file" help:"File with the HS256 secret, at least 32 bytes; without it a random one is made and kept." placeholder:"FILE" env:"STAGEDOOR_HS256_SECRET_FILE" group:"Tokens and login"`
+	Audience         string        `help:"What tokens are meant for. Default: the issuer." placeholder:"URL" env:"STAGEDOOR_AUDIENCE" group:"Tokens and login"`
+	MaxTokenLifetime time.Duration `help:"Longest lifetime that the policy can give a token." default:"24h" env:"STAGEDOOR_MAX_TOKEN_LIFETIME" group:"Tokens and login"`
+	MaxBcryptCost    int           `help:"Highest cost of imported bcrypt hashes; every failed login takes as long as the slowest." default:"12" env:"STAGEDOOR_MAX_BCRYPT_COST" group:"Tokens and login"`
+	LoginThrottle    bool          `help:"Slow down repeated failed logins." default:"true" negatable:"" env:"STAGEDOOR_LOGIN_THROTTLE" group:"Tokens and login"`
+}
+
+func (*serveCmd) Help() string {
+	return `With no options at all it serves on http://127.0.0.1:8080, decides by the embedded policies, and keeps its state in ./stagedoor-state.
+
+  stagedoor serve --demo                                  demo users and routes to try
+  stagedoor init my && stagedoor serve --policies my/policies --data my/data
+                                                          policies of your own, live as you save them
+  stagedoor serve --config stagedoor.yaml                 the same options from a file
+
+SIGHUP reloads the policy, SIGTERM shuts down gracefully.`
+}
+
+func (c *serveCmd) config(state string) server.Config {
+	return server.Config{
+		Listen: c.Listen, Issuer: c.Issuer, State: state, Demo: c.Demo,
+		Policies: c.Policies, Data: c.Data,
+		SigningAlgorithm: c.SigningAlgorithm, HS256SecretFile: c.HS256SecretFile, Audience: c.Audience,
+		MaxTokenLifetime: c.MaxTokenLifetime, MaxBcryptCost: c.MaxBcryptCost, LoginThrottle: c.LoginThrottle,
+		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
+		PolicyHeaders: c.PolicyHeaders, PolicyTimeout: c.PolicyTimeout, PolicyNetwork: c.PolicyNetwork,
+		TLSCert: c.TLSCert, TLSKey: c.TLSKey, ShutdownTimeout: c.ShutdownTimeout,
+	}
+}
+
+// Run serves until SIGTERM or SIGINT.
+func (c *serveCmd) Run(ctx context.Context, e *env) (err error) {
+	s, err := server.New(ctx, c.config(e.state), e.logger)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closeErr := s.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	welcome, err := s.Welcome(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(e.stdout, welcome); err != nil {
+		return fmt.Errorf("printing what to try: %w", err)
+	}
+
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	ctx, cancel := context.WithCancel(ctx)
+	reloads := make(chan struct{})
+	go func() {
+		defer close(reloads)
+		for {
+			select {
+			case <-hangups:
+				// What was refused, and why, is logged by the engine.
+				_ = s.Reload(ctx)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	err = s.Run(ctx)
+	cancel()
+	<-reloads
+	return err
+}

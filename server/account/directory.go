@@ -1,0 +1,260 @@
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+)
+
+// Options configure a [Directory].
+type Options struct {
+	// Hasher makes and checks password hashes. Default: NewHasher with
+	// MaxBcryptCost.
+	Hasher *Hasher
+	// MaxBcryptCost is the default Hasher's; see [HasherOptions].
+	MaxBcryptCost int
+	// Logger gets a line for every change. Default: none.
+	Logger *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// Rand is where ids come from. Default crypto/rand.
+	Rand io.Reader
+}
+
+// Directory administers accounts. It is safe for concurrent use, also by several
+// processes on one store.
+//
+// Where a method takes a ref, it is an account's id, username or e-mail address.
+// Errors: [ErrNotFound], [*InvalidError] (several are joined), [*ConflictError];
+// any other is the store's.
+type Directory struct {
+	store  Store
+	hasher *Hasher
+	logger *slog.Logger
+	now    func() time.Time
+	rand   io.Reader
+}
+
+// New makes a Directory over a store.
+func New(store Store, opts Options) *Directory {
+	d := &Directory{store: store, hasher: opts.Hasher, logger: opts.Logger, now: opts.Now, rand: opts.Rand}
+	if d.hasher == nil {
+		d.hasher = NewHasher(HasherOptions{MaxBcryptCost: opts.MaxBcryptCost})
+	}
+	if d.logger == nil {
+		d.logger = slog.New(slog.DiscardHandler)
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if d.rand == nil {
+		d.rand = rand.Reader
+	}
+	return d
+}
+
+// Hasher is the one that the directory uses, for an [Authenticator] beside it.
+func (d *Directory) Hasher() *Hasher { return d.hasher }
+
+// Create adds an account and returns it as stored. Its ID and times are made
+// here. Exactly one of password and a.PasswordHash must be given.
+func (d *Directory) Create(ctx context.Context, a Account, password string) (Account, error) {
+	err := a.normalize()
+	switch {
+	case password != "" && a.PasswordHash != "":
+		err = errors.Join(err, invalid("password", "and a hash of one were both given; give one"))
+	case a.PasswordHash != "":
+		err = errors.Join(err, d.checkHash(a.PasswordHash))
+	default:
+		err = errors.Join(err, CheckPassword(password))
+	}
+	if err != nil {
+		return Account{}, err
+	}
+	if password != "" {
+		if a.PasswordHash, err = d.hasher.Hash(password); err != nil {
+			return Account{}, err
+		}
+	}
+	if err := d.stamp(&a); err != nil {
+		return Account{}, err
+	}
+	if err := d.store.InsertAccounts(ctx, []Account{a}); err != nil {
+		return Account{}, fmt.Errorf("adding %s: %w", a.Username, err)
+	}
+	d.logger.Info("account created", "account", a.ID)
+	return a, nil
+}
+
+// EnsureAccounts adds those accounts whose usernames are missing, in one
+// transaction, and returns the usernames added. Accounts need a PasswordHash.
+func (d *Directory) EnsureAccounts(ctx context.Context, accounts []Account) ([]string, error) {
+	// Another process may add one of them in between; then look again.
+	for attempt := 1; ; attempt++ {
+		var missing []Account
+		var names []string
+		for _, a := range accounts {
+			if err := errors.Join(a.normalize(), d.checkHash(a.PasswordHash)); err != nil {
+				return nil, fmt.Errorf("account %q: %w", a.Username, err)
+			}
+			_, err := d.store.AccountByIdentity(ctx, a.Identities()[0])
+			if err == nil {
+				continue
+			}
+			if !errors.Is(err, ErrNotFound) {
+				return nil, fmt.Errorf("looking for %s: %w", a.Username, err)
+			}
+			if err := d.stamp(&a); err != nil {
+				return nil, err
+			}
+			missing, names = append(missing, a), append(names, a.Username)
+		}
+		if len(missing) == 0 {
+			return nil, nil
+		}
+		err := d.store.InsertAccounts(ctx, missing)
+		var conflict *ConflictError
+		if errors.As(err, &conflict) && attempt < 3 {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("adding accounts: %w", err)
+		}
+		for _, a := range missing {
+			d.logger.Info("account created", "account", a.ID)
+		}
+		return names, nil
+	}
+}
+
+// Update hands the account to change and stores what becomes of it, in one
+// transaction: nobody else's change is lost, and an error of change leaves
+// everything as it was. change must be quick and must not use the directory. It
+// can't change the account's ID and CreatedAt.
+func (d *Directory) Update(ctx context.Context, ref string, change func(*Account) error) (Account, error) {
+	a, err := d.Find(ctx, ref)
+	if err != nil {
+		return Account{}, err
+	}
+	updated, err := d.store.UpdateAccount(ctx, a.ID, func(stored *Account) error {
+		before := *stored
+		if err := change(stored); err != nil {
+			return err
+		}
+		err := stored.normalize()
+		if stored.PasswordHash != before.PasswordHash {
+			err = errors.Join(err, d.checkHash(stored.PasswordHash))
+		}
+		stored.ID, stored.CreatedAt, stored.UpdatedAt = before.ID, before.CreatedAt, d.moment()
+		return err
+	})
+	if err != nil {
+		return Account{}, fmt.Errorf("changing %s: %w", a.Username, err)
+	}
+	d.logger.Info("account changed", "account", updated.ID)
+	return updated, nil
+}
+
+// SetPassword replaces the account's password.
+func (d *Directory) SetPassword(ctx context.Context, ref, password string) error {
+	// Hashing takes long: not inside the transaction.
+	hash, err := d.hasher.Hash(password)
+	if err != nil {
+		return err
+	}
+	_, err = d.Update(ctx, ref, func(a *Account) error {
+		a.PasswordHash = hash
+		return nil
+	})
+	return err
+}
+
+// Remove removes the account. Its id is never used again.
+func (d *Directory) Remove(ctx context.Context, ref string) error {
+	a, err := d.Find(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if err := d.store.RemoveAccount(ctx, a.ID); err != nil {
+		return fmt.Errorf("removing %s: %w", a.Username, err)
+	}
+	d.logger.Info("account removed", "account", a.ID)
+	return nil
+}
+
+// Find returns the account that ref names.
+func (d *Directory) Find(ctx context.Context, ref string) (Account, error) {
+	a, err := find(ctx, d.store, ref)
+	if err != nil {
+		return Account{}, fmt.Errorf("finding %q: %w", shorten(ref), err)
+	}
+	return a, nil
+}
+
+// find is Find for the authenticator too, whose logins are not for messages.
+func find(ctx context.Context, store Store, ref string) (Account, error) {
+	if id, isID := parseID(ref); isID {
+		return store.Account(ctx, id)
+	}
+	identity, err := Canonical(ref)
+	if err != nil {
+		return Account{}, ErrNotFound
+	}
+	return store.AccountByIdentity(ctx, identity)
+}
+
+// List returns all accounts, by username.
+func (d *Directory) List(ctx context.Context) ([]Account, error) {
+	accounts, err := d.store.Accounts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing accounts: %w", err)
+	}
+	return accounts, nil
+}
+
+// Count returns how many accounts there are.
+func (d *Directory) Count(ctx context.Context) (int, error) {
+	count, err := d.store.CountAccounts(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("counting accounts: %w", err)
+	}
+	return count, nil
+}
+
+// Subject is who the account of that id is now; [ErrNotFound] when it is gone.
+func (d *Directory) Subject(ctx context.Context, id string) (*authz.Subject, error) {
+	a, err := d.store.Account(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("looking up the account %q: %w", shorten(id), err)
+	}
+	return a.Subject(), nil
+}
+
+func (d *Directory) checkHash(hash string) error {
+	if err := d.hasher.Check(hash); err != nil {
+		return &InvalidError{Field: "hashed_password", Err: fmt.Errorf("is an %w", err)}
+	}
+	return nil
+}
+
+// stamp gives a new account its id and times.
+func (d *Directory) stamp(a *Account) error {
+	now := d.moment()
+	id, err := ulid.New(ulid.Timestamp(now), d.rand)
+	if err != nil {
+		return fmt.Errorf("making an account id: %w", err)
+	}
+	a.ID, a.CreatedAt, a.UpdatedAt = id.String(), now, now
+	return nil
+}
+
+// moment is now, as exactly as a store keeps it.
+func (d *Directory) moment() time.Time { return d.now().UTC().Truncate(time.Microsecond) }

@@ -1,0 +1,178 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/stagedoor/stagedoor/data"
+	"github.com/stagedoor/stagedoor/policies"
+	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/demo"
+	"github.com/stagedoor/stagedoor/server/gate"
+	"github.com/stagedoor/stagedoor/server/oauth"
+	"github.com/stagedoor/stagedoor/server/policy"
+	"github.com/stagedoor/stagedoor/server/problem"
+	"github.com/stagedoor/stagedoor/server/token"
+)
+
+// realm names the protection space in challenges (RFC 9110 section 11.5).
+const realm = "stagedoor"
+
+// StatusFile is the name, inside the state directory, of what the running
+// server says of its policy.
+const StatusFile = "policy-status.json"
+
+// build puts the rooms together: the gate around Gin, and in Gin each front
+// door's routes.
+func (s *Server) build(ctx context.Context) (http.Handler, error) {
+	audience := s.cfg.Audience
+	if audience == "" {
+		audience = s.issuer
+	}
+	secret, err := s.cfg.hs256Secret()
+	if err != nil {
+		return nil, err
+	}
+	keyring, err := token.OpenKeyring(ctx, s.store, token.KeyringOptions{
+		Algorithm: s.cfg.SigningAlgorithm, HMACSecret: secret,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the signing keys: %w", err)
+	}
+	verifier := newVerifier(keyring, s.issuer, audience)
+	authenticator := account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{
+		DisableThrottle: !s.cfg.LoginThrottle, Logger: s.logger,
+	})
+
+	tokens := oauth.New(oauth.Options{
+		Policy: s.engine, Authenticator: authenticator, Keyring: keyring,
+		Issuer: s.issuer, Audience: audience, MaxLifetime: s.cfg.MaxTokenLifetime, Logger: s.logger,
+	})
+	routes := newRouter()
+	tokens.Register(routes)
+	s.registerHealth(routes)
+
+	loaders := map[string]gate.Loader{}
+	if s.cfg.Demo {
+		if _, err := s.accounts.EnsureAccounts(ctx, demo.Accounts()); err != nil {
+			return nil, fmt.Errorf("loading the demo accounts: %w", err)
+		}
+		api := demo.New(demo.Options{Accounts: s.accounts})
+		api.Register(routes)
+		loaders = api.Loaders()
+	}
+
+	proxies, err := s.cfg.trustedProxies()
+	if err != nil {
+		return nil, &ConfigError{Option: "trusted-proxies", Err: err}
+	}
+	door, err := gate.New(gate.Options{
+		Policy: s.engine, Tokens: verifier, Subjects: s.accounts, Issuer: s.issuer, Realm: realm,
+		TrustedProxies: proxies, Headers: s.cfg.PolicyHeaders, CORSOrigins: s.cfg.CORSOrigins,
+		Loaders: loaders, Refusals: tokens.Refusals(), Logger: s.logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building the gate: %w", err)
+	}
+	return door.Wrap(headAsGet(http.MaxBytesHandler(routes, maxBodyBytes))), nil
+}
+
+// newRouter is a Gin engine that adds nothing of its own: the gate has made the
+// path canonical, so nothing is redirected, and it has seen the client's
+// address, so no header is trusted.
+func newRouter() *gin.Engine {
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	router.RedirectTrailingSlash = false
+	router.RedirectFixedPath = false
+	router.HandleMethodNotAllowed = true
+	router.ForwardedByClientIP = false
+	router.NoRoute(func(c *gin.Context) {
+		problem.Write(c.Writer, problem.Problem{Status: http.StatusNotFound})
+	})
+	router.NoMethod(func(c *gin.Context) {
+		problem.Write(c.Writer, problem.Problem{Status: http.StatusMethodNotAllowed})
+	})
+	return router
+}
+
+// headAsGet lets HEAD reach the handlers of GET (RFC 9110 section 9.3.2); the
+// HTTP server leaves the body out.
+func headAsGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			asGet := *r
+			asGet.Method = http.MethodGet
+			r = &asGet
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// PolicySource reads policies and data from directories; an empty name means
+// the embedded default. A name that is no directory is a [*ConfigError].
+func PolicySource(policiesDir, dataDir string) (policy.Source, error) {
+	if err := errors.Join(validDir("policies", policiesDir), validDir("data", dataDir)); err != nil {
+		return policy.Source{}, err
+	}
+	rego, documents := policy.FS(policies.FS, nil), policy.FS(nil, data.FS)
+	if policiesDir != "" {
+		rego = policy.Dir(policiesDir, "")
+	}
+	if dataDir != "" {
+		documents = policy.Dir("", dataDir)
+	}
+	return policy.Join(rego, documents), nil
+}
+
+func (s *Server) policyOptions() policy.Options {
+	return policy.Options{
+		Logger: s.logger, Deadline: s.cfg.PolicyTimeout, AllowNetwork: s.cfg.PolicyNetwork,
+		OnStatus: s.keepStatus,
+	}
+}
+
+// keepStatus writes what `stagedoor policy status` reads. The rename makes it
+// whole at any moment.
+func (s *Server) keepStatus(status policy.Status) {
+	err := func() error {
+		text, err := json.MarshalIndent(status, "", "  ")
+		if err != nil {
+			return err
+		}
+		file := filepath.Join(s.cfg.State, StatusFile)
+		if err := os.WriteFile(file+".new", append(text, '\n'), 0o600); err != nil {
+			return err
+		}
+		return os.Rename(file+".new", file)
+	}()
+	if err != nil {
+		s.logger.Error("the policy's status could not be kept", "error", err)
+	}
+}
+
+// hs256Secret reads the given secret, if one is; surrounding white space, such
+// as an editor's last newline, is no part of it.
+func (c *Config) hs256Secret() ([]byte, error) {
+	if c.HS256SecretFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(c.HS256SecretFile)
+	if err != nil {
+		return nil, &ConfigError{Option: "hs256-secret-file", Err: err}
+	}
+	const least = 32 // bytes; RFC 7518 section 3.2
+	text = bytes.TrimSpace(text)
+	if len(text) < least {
+		return nil, invalid("hs256-secret-file", "%s holds %d bytes; HS256 needs at least %d, such as from `openssl rand -hex 32`", c.HS256SecretFile, len(text), least)
+	}
+	return text, nil
+}

@@ -1,0 +1,224 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/rs/cors"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+	"github.com/stagedoor/stagedoor/server/policy"
+	"github.com/stagedoor/stagedoor/server/route"
+)
+
+// Gate lets those requests pass that the policy allows. It is safe for
+// concurrent use.
+type Gate struct {
+	o       Options
+	headers []string // canonical names
+	cors    *cors.Cors
+}
+
+// New returns a gate. It fails where an option contradicts itself or would show
+// the policy a credential; the message names the option.
+func New(o Options) (*Gate, error) {
+	if o.Policy == nil {
+		return nil, errors.New("gate: Policy is missing; give it a policy.Engine")
+	}
+	if o.Tokens != nil && (o.Subjects == nil || o.Issuer == "") {
+		return nil, errors.New("gate: Tokens needs Subjects and Issuer beside it, to tell our own subjects from those of other issuers")
+	}
+	headers, err := visibleHeaders(o.Headers)
+	if err != nil {
+		return nil, err
+	}
+	for _, prefix := range o.TrustedProxies {
+		if !prefix.IsValid() {
+			return nil, errors.New("gate: TrustedProxies holds an invalid prefix")
+		}
+	}
+	origins, err := newCORS(o.CORSOrigins)
+	if err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = func() string { return ulid.Make().String() }
+	}
+	return &Gate{o: o, headers: headers, cors: origins}, nil
+}
+
+// visibleHeaders checks the names of the headers that the policy may see.
+func visibleHeaders(names []string) ([]string, error) {
+	var canonical []string
+	for _, name := range names {
+		if !isToken(name) {
+			return nil, fmt.Errorf("gate: Headers: %q is no header name", name)
+		}
+		name = http.CanonicalHeaderKey(name)
+		switch name {
+		case "Authorization", "Proxy-Authorization", "Cookie":
+			return nil, fmt.Errorf("gate: Headers: %s carries credentials, which the policy never sees; remove it", name)
+		}
+		canonical = append(canonical, name)
+	}
+	slices.Sort(canonical)
+	return slices.Compact(canonical), nil
+}
+
+// Wrap puts the gate around next.
+func (g *Gate) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, next) })
+}
+
+func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	v := &visit{gate: g, answer: &answer{ResponseWriter: w}, r: r}
+	v.passage.RequestID = g.requestID(r)
+	v.answer.Header().Set(headerRequestID, v.passage.RequestID)
+	defer v.recoverPanic()
+	if g.cors == nil {
+		v.serve(next)
+		return
+	}
+	g.cors.ServeHTTP(v.answer, r, func(http.ResponseWriter, *http.Request) { v.serve(next) })
+}
+
+// visit is one request's way through the gate.
+type visit struct {
+	gate     *Gate
+	answer   *answer
+	r        *http.Request
+	snapshot *policy.Snapshot
+	question authz.Request
+	passage  Passage
+}
+
+func (v *visit) serve(next http.Handler) {
+	target, err := route.ParseTarget(v.r.RequestURI)
+	if err != nil {
+		v.refuseTarget(err)
+		return
+	}
+	if v.r.URL.EscapedPath() != target.Path || v.r.URL.RawQuery != target.RawQuery {
+		v.refuseRewritten()
+		return
+	}
+	if v.snapshot = v.gate.o.Policy.Current(); v.snapshot == nil {
+		v.fail(errors.New("there is no policy"))
+		return
+	}
+	v.read(target)
+	if err := v.decide(); err != nil {
+		v.fail(err)
+		return
+	}
+
+	ctx := context.WithValue(v.r.Context(), passageKey{}, &v.passage)
+	if v.gate.o.Observe != nil {
+		v.gate.o.Observe(ctx, &v.question, &v.passage.Decision)
+	}
+	switch {
+	case !v.passage.Decision.Allow:
+		v.deny()
+	case v.question.Preflight != "":
+		v.answer.WriteHeader(http.StatusNoContent)
+	default:
+		next.ServeHTTP(v.answer, v.r.WithContext(ctx))
+	}
+}
+
+// decide finds out the facts and asks the policy. An error means that there is
+// no decision.
+func (v *visit) decide() error {
+	if err := v.gather(); err != nil {
+		return err
+	}
+	decision, err := v.snapshot.Decide(v.r.Context(), &v.question)
+	if err != nil {
+		return err
+	}
+	v.passage.Decision = decision
+	v.passage.DecisionID = v.gate.o.NewID()
+	v.answer.Header().Set(headerDecisionID, v.passage.DecisionID)
+	return nil
+}
+
+// gather completes the question with what the request itself does not say: who
+// asks, and what about.
+func (v *visit) gather() error {
+	ctx, q := v.r.Context(), &v.question
+	if err := v.identify(ctx); err != nil {
+		return err
+	}
+	if load := v.gate.o.Loaders[q.Route]; load != nil && q.Route != "" && q.Preflight == "" {
+		resource, err := load(ctx, q)
+		if err != nil {
+			return fmt.Errorf("loading the resource of %s: %w", q.Route, err)
+		}
+		q.Resource = resource
+	}
+	return nil
+}
+
+// read fills in what the question has from the request itself.
+func (v *visit) read(target route.Target) {
+	match, _ := v.snapshot.Match(target.Segments)
+	v.passage.ClientIP = v.gate.clientIP(v.r)
+	v.question = authz.Request{
+		Method:    v.r.Method,
+		Host:      hostname(v.r.Host),
+		Path:      target.Path,
+		Segments:  target.Segments,
+		Route:     match.Pattern,
+		Params:    match.Params,
+		Query:     target.Query,
+		Headers:   v.gate.visible(v.r.Header),
+		Preflight: v.gate.preflight(v.r),
+		Now:       v.gate.o.Now(),
+	}
+	if v.passage.ClientIP.IsValid() {
+		v.question.ClientIP = v.passage.ClientIP.String()
+	}
+	v.passage.Request = &v.question
+}
+
+// visible picks the headers that the policy may see.
+func (g *Gate) visible(header http.Header) map[string][]string {
+	var seen map[string][]string
+	for _, name := range g.headers {
+		if values := header[name]; len(values) > 0 {
+			if seen == nil {
+				seen = make(map[string][]string, len(g.headers))
+			}
+			seen[strings.ToLower(name)] = values
+		}
+	}
+	return seen
+}
+
+// hostname is a Host header's host in lower case.
+func hostname(host string) string {
+	if !strings.HasPrefix(host, "[") {
+		name, _, _ := strings.Cut(host, ":")
+		return strings.ToLower(name)
+	}
+	if end := strings.IndexByte(host, ']'); end > 0 {
+		if addr, err := netip.ParseAddr(host[1:end]); err == nil {
+			return addr.String()
+		}
+	}
+	return strings.ToLower(host)
+}

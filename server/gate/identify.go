@@ -1,0 +1,101 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/authz"
+)
+
+// queryToken is the parameter of RFC 6750 section 2.3, which is never accepted
+// (RFC 9700 section 4.3.2).
+const queryToken = "access_token"
+
+// identify finds out who asks. The question gets a subject and claims, or why
+// the token was refused, or neither where none was presented. An error means
+// that this could not be found out.
+func (v *visit) identify(ctx context.Context) error {
+	q := &v.question
+	raw, refused := credential(v.r.Header, q.Query)
+	// The policy never sees a credential, not even one that came the wrong way.
+	delete(q.Query, queryToken)
+	if raw == "" || refused != "" {
+		q.TokenError = refused
+		return nil
+	}
+	if v.gate.o.Tokens == nil {
+		q.TokenError = authz.TokenUnsupported
+		return nil
+	}
+	verified, err := v.gate.o.Tokens.Verify(ctx, raw)
+	switch {
+	case errors.As(err, &refused) && refused != "":
+		q.TokenError = refused
+		return nil
+	case err != nil:
+		return fmt.Errorf("verifying the token: %w", err)
+	case verified == nil || verified.Claims == nil:
+		return errors.New("verifying the token: it is neither refused nor verified")
+	}
+	subject := &authz.Subject{Kind: authz.KindExternal, ID: verified.Subject}
+	if verified.Issuer == v.gate.o.Issuer {
+		subject, err = v.gate.o.Subjects.Subject(ctx, verified.Subject)
+		if err != nil && !errors.Is(err, account.ErrNotFound) {
+			return fmt.Errorf("looking up the subject: %w", err)
+		}
+		if err != nil || subject == nil {
+			q.TokenError = authz.TokenUnknownSubject
+			return nil
+		}
+	}
+	q.Subject, q.Claims = subject, verified.Claims
+	return nil
+}
+
+// credential finds the bearer token of a request (RFC 6750 section 2.1). Both
+// results are empty where none was presented, which is also what a credential of
+// another scheme amounts to.
+func credential(header http.Header, query map[string][]string) (raw string, refused authz.TokenError) {
+	values := header["Authorization"]
+	_, inQuery := query[queryToken]
+	switch {
+	case len(values) > 1:
+		return "", authz.TokenRepeated
+	case inQuery:
+		return "", authz.TokenInQuery
+	case len(values) == 0:
+		return "", ""
+	}
+	value := strings.Trim(values[0], " \t")
+	scheme, rest := value, ""
+	if end := strings.IndexAny(value, " \t"); end >= 0 {
+		scheme, rest = value[:end], strings.TrimLeft(value[end:], " ")
+	}
+	switch {
+	case !strings.EqualFold(scheme, "Bearer"):
+		return "", ""
+	case !isBase64Token(rest):
+		return "", authz.TokenMalformedRequest
+	}
+	return rest, ""
+}
+
+// isBase64Token is the b64token of RFC 6750 section 2.1:
+// 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"=".
+func isBase64Token(s string) bool {
+	s = strings.TrimRight(s, "=")
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,34 @@
+package gate
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+)
+
+// Passage is what the gate found out about a request that it lets pass. It is
+// for reading only.
+type Passage struct {
+	// Request is the question that the policy was asked: the caller as
+	// Request.Subject (nil when anonymous), the route and its parameters.
+	Request *authz.Request
+	// Decision is the policy's answer.
+	Decision authz.Decision
+	// DecisionID is the decision's, as in X-Decision-ID.
+	DecisionID string
+	// RequestID is the request's, as in X-Request-ID.
+	RequestID string
+	// ClientIP is the caller's address, seen through trusted proxies only; not
+	// valid where the connection has none.
+	ClientIP netip.Addr
+}
+
+type passageKey struct{}
+
+// FromContext returns the passage of a request that came through a gate; nil
+// outside of one.
+func FromContext(ctx context.Context) *Passage {
+	p, _ := ctx.Value(passageKey{}).(*Passage)
+	return p
+}

@@ -1,0 +1,99 @@
+package oauth
+
+import (
+	"encoding/base64"
+	"net/http"
+	"testing"
+)
+
+func basic(idAndSecret string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(idAndSecret))
+}
+
+func TestReadClient(t *testing.T) {
+	tests := []struct {
+		name          string
+		authorization []string
+		body          form
+		want          clientCredentials
+		code          string // of the refusal; empty: none
+		status        int
+	}{
+		{name: "nothing"},
+		{name: "an empty pair is no client (Swagger UI)", authorization: []string{"Basic Og=="}},
+		{name: "an empty pair beside an id in the body", authorization: []string{"Basic Og=="}, body: form{"client_id": {"a"}}, want: clientCredentials{id: "a"}},
+		{name: "id in the body", body: form{"client_id": {"a"}}, want: clientCredentials{id: "a"}},
+		{name: "id and secret in the body", body: form{"client_id": {"a"}, "client_secret": {"b"}}, want: clientCredentials{id: "a", secret: "b"}},
+		{name: "in the header", authorization: []string{basic("a:b")}, want: clientCredentials{"a", "b", true}},
+		{name: "the scheme's case does not matter", authorization: []string{"bASIC " + basic("a:b")[6:]}, want: clientCredentials{"a", "b", true}},
+		{name: "form-urlencoded : % + space and non-ASCII", authorization: []string{basic("a%3Ab+c:%25%2B+%C3%A9")}, want: clientCredentials{"a:b c", "%+ é", true}},
+		{name: "the secret may hold a colon", authorization: []string{basic("a:b:c")}, want: clientCredentials{"a", "b:c", true}},
+		{name: "an id without a secret", authorization: []string{basic("a:")}, want: clientCredentials{id: "a", inHeader: true}},
+		{name: "a Bearer token is the gate's business", authorization: []string{"Bearer x.y.z"}},
+		{name: "two methods", authorization: []string{basic("a:b")}, body: form{"client_secret": {"b"}}, code: codeInvalidRequest, status: 400},
+		{name: "another id in the body", authorization: []string{basic("a:b")}, body: form{"client_id": {"c"}}, code: codeInvalidRequest, status: 400},
+		{name: "the same id in the body", authorization: []string{basic("a:b")}, body: form{"client_id": {"a"}}, code: codeInvalidRequest, status: 400},
+		{name: "two headers", authorization: []string{basic("a:b"), basic("a:b")}, code: codeInvalidRequest, status: 400},
+		{name: "another scheme", authorization: []string{"Digest username=a"}, code: codeInvalidClient, status: 401},
+		{name: "no credentials", authorization: []string{"Basic"}, code: codeInvalidClient, status: 401},
+		{name: "an empty header", authorization: []string{""}, code: codeInvalidClient, status: 401},
+		{name: "not base64", authorization: []string{"Basic !"}, code: codeInvalidClient, status: 401},
+		{name: "base64 with loose bits", authorization: []string{"Basic Oh=="}, code: codeInvalidClient, status: 401},
+		{name: "no colon", authorization: []string{basic("ab")}, code: codeInvalidClient, status: 401},
+		{name: "broken percent-encoding in the id", authorization: []string{basic("%4:b")}, code: codeInvalidClient, status: 401},
+		{name: "broken percent-encoding in the secret", authorization: []string{basic("a:%zz")}, code: codeInvalidClient, status: 401},
+		{name: "invalid UTF-8", authorization: []string{basic("a:\xff")}, code: codeInvalidClient, status: 401},
+		{name: "invalid UTF-8, encoded", authorization: []string{basic("a:%ff")}, code: codeInvalidClient, status: 401},
+		{name: "an assertion", body: form{"client_assertion": {"x.y.z"}, "client_assertion_type": {"urn:x"}}, code: codeInvalidClient, status: 400},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			header := http.Header{"Authorization": tt.authorization}
+			if tt.authorization == nil {
+				header = http.Header{}
+			}
+			got, err := readClient(header, tt.body)
+			if tt.code != "" {
+				if err == nil || asError(err).Code != tt.code || asError(err).status() != tt.status {
+					t.Fatalf("got %+v, %v; want %d %s", got, err, tt.status, tt.code)
+				}
+				return
+			}
+			if err != nil || got != tt.want {
+				t.Fatalf("got %+v, %v; want %+v", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAuthenticateClient(t *testing.T) {
+	tests := []struct {
+		name   string
+		client clientCredentials
+		ok     bool
+		status int
+	}{
+		{"none", clientCredentials{}, true, 0},
+		{"the built-in one", clientCredentials{id: FirstPartyClient}, true, 0},
+		{"the built-in one, by header", clientCredentials{id: FirstPartyClient, inHeader: true}, true, 0},
+		{"the built-in one with a secret", clientCredentials{id: FirstPartyClient, secret: "x"}, false, 400},
+		{"another", clientCredentials{id: "other"}, false, 400},
+		{"another, by header", clientCredentials{id: "other", secret: "x", inHeader: true}, false, 401},
+		{"a secret without an id", clientCredentials{secret: "x"}, false, 400},
+		{"a secret without an id, by header", clientCredentials{secret: "x", inHeader: true}, false, 401},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			id, err := authenticateClient(tt.client)
+			if tt.ok {
+				if err != nil || id != FirstPartyClient {
+					t.Fatalf("got %q, %v", id, err)
+				}
+				return
+			}
+			if err == nil || asError(err).Code != codeInvalidClient || asError(err).status() != tt.status {
+				t.Fatalf("got %q, %v; want %d invalid_client", id, err, tt.status)
+			}
+		})
+	}
+}

@@ -1,0 +1,121 @@
+package oauth
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/authz"
+	"github.com/stagedoor/stagedoor/server/policy"
+	"github.com/stagedoor/stagedoor/server/token"
+)
+
+// The paths of the endpoints, as data/routes.yaml declares them.
+const (
+	tokenPath = "/token"
+	jwksPath  = "/.well-known/jwks.json"
+)
+
+// defaultMaxLifetime caps what the policy grants unless the options say
+// otherwise.
+const defaultMaxLifetime = 24 * time.Hour
+
+// Policy gives the snapshot that is live now. [policy.Engine] is one.
+type Policy interface {
+	Current() *policy.Snapshot
+}
+
+// Authenticator checks passwords. [account.Authenticator] is one.
+type Authenticator interface {
+	Authenticate(ctx context.Context, login, password string, addr netip.Addr) (*account.Attempt, error)
+}
+
+// Keyring signs tokens and publishes the keys to verify them with.
+// [token.Keyring] is one.
+type Keyring interface {
+	Mint(registered token.Registered, extra map[string]any) (raw, id string, expiry time.Time, err error)
+	JWKS() []byte
+}
+
+// Options are what a [Service] is made of. Policy, Authenticator, Keyring,
+// Issuer and Audience are required.
+type Options struct {
+	Policy        Policy
+	Authenticator Authenticator
+	Keyring       Keyring
+	// Issuer is the iss of every token.
+	Issuer string
+	// Audience is a token's aud when the policy names none.
+	Audience string
+	// MaxLifetime caps what the policy may grant. Default 24 h.
+	MaxLifetime time.Duration
+	// Realm names the protection space in a client's challenge. Default
+	// "stagedoor".
+	Realm string
+	// Logger gets a line for each login and each refusal. Default: discarded.
+	Logger *slog.Logger
+	// Now is the clock. Default [time.Now].
+	Now func() time.Time
+}
+
+// Service is the token service. It is safe for concurrent use.
+type Service struct {
+	decide           func(context.Context, *authz.GrantRequest) (authz.Grant, error)
+	mint             func(token.Registered, map[string]any) (string, string, time.Time, error)
+	jwks             func() []byte
+	grants           map[string]grant
+	issuer, audience string
+	maxLifetime      time.Duration
+	realm            string
+	logger           *slog.Logger
+	now              func() time.Time
+}
+
+// New makes a Service. It warns once that the password grant is there (RFC 9700
+// section 2.4).
+func New(o Options) *Service {
+	s := &Service{
+		decide: func(ctx context.Context, r *authz.GrantRequest) (authz.Grant, error) {
+			return o.Policy.Current().DecideGrant(ctx, r)
+		},
+		mint: o.Keyring.Mint,
+		jwks: o.Keyring.JWKS,
+		grants: map[string]grant{
+			grantPassword: passwordGrant{o.Authenticator},
+		},
+		issuer: o.Issuer, audience: o.Audience,
+		maxLifetime: o.MaxLifetime, realm: o.Realm, logger: o.Logger, now: o.Now,
+	}
+	if s.maxLifetime <= 0 {
+		s.maxLifetime = defaultMaxLifetime
+	}
+	if s.realm == "" {
+		s.realm = "stagedoor"
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.logger.Warn("the password grant is available: RFC 9700 section 2.4 forbids it to new applications; the policy's data says whether it is allowed", "grant_type", grantPassword)
+	return s
+}
+
+// Register adds the endpoints to routes.
+func (s *Service) Register(routes gin.IRouter) {
+	routes.POST(tokenPath, gin.WrapF(s.serveToken))
+	routes.GET(jwksPath, gin.WrapF(s.serveJWKS))
+}
+
+// serveJWKS publishes the keys (RFC 7517 section 5).
+func (s *Service) serveJWKS(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/jwk-set+json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(s.jwks()) // a lost connection is no news
+}

@@ -1,0 +1,82 @@
+package policy
+
+import (
+	"context"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+)
+
+// Decide asks data.authz.decision. An answer that is missing, undefined or no
+// decision is a denial, and reported as a warning. An error means that no
+// decision could be made: the evaluation failed, or was cancelled at its
+// deadline ([ErrDeadline]) or with ctx; the request has to be refused.
+func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision, error) {
+	denied := authz.Decision{Revision: s.revision}
+	input, err := authzInput(r)
+	if err != nil {
+		return denied, err
+	}
+	about := requestText(r)
+	value, err := s.ask(ctx, entrypointAuthz, input, r.Now, about)
+	if err != nil || value == nil {
+		return denied, err
+	}
+	decision, err := decodeDecision(value)
+	if err != nil {
+		s.wrongType(entrypointAuthz, about, err)
+	}
+	decision.Revision = s.revision
+	return decision, nil
+}
+
+// DecideGrant asks data.token.decision. What it says of denials, warnings and
+// errors is as for [Snapshot.Decide].
+func (s *Snapshot) DecideGrant(ctx context.Context, r *authz.GrantRequest) (authz.Grant, error) {
+	denied := authz.Grant{Revision: s.revision}
+	input, err := tokenInput(r)
+	if err != nil {
+		return denied, err
+	}
+	about := "grant type " + r.GrantType
+	value, err := s.ask(ctx, entrypointToken, input, r.Now, about)
+	if err != nil || value == nil {
+		return denied, err
+	}
+	grant, err := decodeGrant(value)
+	if err != nil {
+		s.wrongType(entrypointToken, about, err)
+	}
+	grant.Revision = s.revision
+	return grant, nil
+}
+
+// Input is the input that [Snapshot.Decide] would give to the policy, as
+// encoding/json would decode it (numbers as json.Number).
+func (s *Snapshot) Input(r *authz.Request) (any, error) {
+	input, err := authzInput(r)
+	if err != nil {
+		return nil, err
+	}
+	return ast.JSON(input)
+}
+
+// GrantInput is the input that [Snapshot.DecideGrant] would give to the policy,
+// in the form of [Snapshot.Input].
+func (s *Snapshot) GrantInput(r *authz.GrantRequest) (any, error) {
+	input, err := tokenInput(r)
+	if err != nil {
+		return nil, err
+	}
+	return ast.JSON(input)
+}
+
+// requestText names a request in a warning, by what the policy declares and not
+// by what a caller sent.
+func requestText(r *authz.Request) string {
+	if r.Route == "" {
+		return "an undeclared path"
+	}
+	return "a request of " + r.Route
+}

@@ -1,0 +1,143 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/print"
+)
+
+// ErrDeadline says that an evaluation was cancelled at its deadline.
+var ErrDeadline = errors.New("the policy took longer than its deadline")
+
+// ErrUndefined says that a document has no value for the input.
+var ErrUndefined = errors.New("undefined")
+
+// evaluate runs a prepared query. A nil value means undefined. An evaluation
+// that was cancelled is an error even where it ended with a result.
+//
+// Evaluation can be cancelled between any two steps, but not within one call of
+// a builtin: a regular expression over a long text is finished first. (Go's
+// take time in proportion to the text, never exponential.)
+func (s *Snapshot) evaluate(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value, now time.Time) (result ast.Value, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	cancel := topdown.NewCancel()
+	timer := time.AfterFunc(s.deadline(), cancel.Cancel)
+	defer timer.Stop()
+	defer context.AfterFunc(ctx, cancel.Cancel)()
+	defer func() {
+		if p := recover(); p != nil {
+			result, err = nil, fmt.Errorf("the policy engine panicked: %v", p)
+		}
+	}()
+
+	options := make([]rego.EvalOption, 0, 8)
+	options = append(options, s.always...)
+	options = append(options, rego.EvalParsedInput(input), rego.EvalExternalCancel(cancel))
+	if !now.IsZero() {
+		options = append(options, rego.EvalTime(now))
+	}
+	results, err := q.Eval(ctx, options...)
+	if cancel.Cancelled() {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("%w of %s", ErrDeadline, s.deadline())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(results) == 0 || len(results[0].Expressions) == 0 {
+		return nil, nil
+	}
+	value, ok := results[0].Expressions[0].Value.(ast.Value)
+	if !ok {
+		return nil, fmt.Errorf("the policy engine returned a %T", results[0].Expressions[0].Value)
+	}
+	return value, nil
+}
+
+// ask evaluates an entrypoint for a decision. A nil value means that it answered
+// nothing, which has been reported.
+func (s *Snapshot) ask(ctx context.Context, e entrypoint, input ast.Value, now time.Time, about string) (ast.Value, error) {
+	q := s.queries[e]
+	if q == nil {
+		return nil, nil // reported at load
+	}
+	value, err := s.evaluate(ctx, q, input, now)
+	switch {
+	case errors.Is(err, ErrDeadline):
+		s.warn(Warning{Code: WarnDeadline, Entrypoint: e.String(),
+			Message: fmt.Sprintf("%s was cancelled at its deadline of %s for %s; look for loops over large inputs", e, s.deadline(), about)})
+	case err != nil && ctx.Err() == nil:
+		s.warn(Warning{Code: WarnEvaluation, Entrypoint: e.String(),
+			Message: fmt.Sprintf("%s could not be evaluated for %s: %v", e, about, err)})
+	case err == nil && value == nil:
+		s.warn(Warning{Code: WarnUndefined, Entrypoint: e.String(),
+			Message: fmt.Sprintf("%s is undefined for %s, which denies; give it a default", e, about)})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decide by %s: %w", e, err)
+	}
+	return value, nil
+}
+
+// wrongType reports an answer that is no decision.
+func (s *Snapshot) wrongType(e entrypoint, about string, err error) {
+	s.warn(Warning{Code: WarnWrongType, Entrypoint: e.String(),
+		Message: fmt.Sprintf("%s answered %s with something that is no decision, which denies: %v", e, about, err)})
+}
+
+// Eval evaluates any document below data, named without the data prefix
+// ("authz.decision"), over any input that encoding/json could write; nil is no
+// input. It is for people looking at a policy, not for deciding. A document
+// without a value is [ErrUndefined].
+func (s *Snapshot) Eval(ctx context.Context, document string, input any) (any, error) {
+	ref, err := ast.ParseRef("data." + strings.TrimPrefix(document, "data."))
+	if err != nil || !ref.IsGround() || !ref.HasPrefix(ast.DefaultRootRef) {
+		return nil, fmt.Errorf("%q is no document: name one as authz.decision", document)
+	}
+	q, err := s.prepare(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	var value ast.Value
+	if input != nil {
+		if value, err = ast.InterfaceToValue(input); err != nil {
+			return nil, fmt.Errorf("read the input: %w", err)
+		}
+	}
+	result, err := s.evaluate(ctx, q, value, s.options.Now())
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", ref, err)
+	}
+	if result == nil {
+		return nil, fmt.Errorf("%s: %w", ref, ErrUndefined)
+	}
+	return ast.JSON(result)
+}
+
+// printer writes what a policy prints to the log.
+type printer struct {
+	logger   *slog.Logger
+	revision string
+}
+
+// Print implements print.Hook.
+func (p printer) Print(c print.Context, message string) error {
+	file, line := "", 0
+	if c.Location != nil {
+		file, line = c.Location.File, c.Location.Row
+	}
+	p.logger.Debug("policy print", "message", message, "file", file, "line", line, "revision", p.revision)
+	return nil
+}

@@ -1,0 +1,96 @@
+package policy
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+)
+
+// fullRequest has every member set.
+func fullRequest() *authz.Request {
+	return &authz.Request{
+		Method: "GET", Host: "api.example.com", Path: "/items/42", Segments: []string{"items", "42"},
+		Route: "/items/{id}", Params: map[string]string{"id": "42"},
+		Query:     map[string][]string{"q": {"x", "y"}, "none": {}},
+		Headers:   map[string][]string{"x-tenant": {"acme"}},
+		Preflight: "DELETE",
+		Subject: &authz.Subject{Kind: authz.KindAccount, ID: "01J", Username: "carol", Roles: []string{"r1", "r2"},
+			Attributes: map[string]any{"level": json.Number("7")}},
+		Claims:     &authz.Claims{Values: map[string]any{"sub": "01J", "n": json.Number("9007199254740993")}},
+		Resource:   map[string]any{"type": "item", "tags": []any{"a"}},
+		TokenError: authz.TokenExpired,
+		ClientIP:   "203.0.113.7",
+		Now:        time.Date(2026, 11, 23, 18, 31, 0, 5, time.FixedZone("", 3600)),
+	}
+}
+
+func TestInput(t *testing.T) {
+	t.Parallel()
+	s := mustLoad(t, simple())
+	full := fullRequest()
+	prepared := fullRequest()
+	prepared.Claims.Prepared = PrepareClaims(prepared.Claims.Values)
+	prepared.Claims.Values = nil
+	if _, ok := prepared.Claims.Prepared.(ast.Value); !ok {
+		t.Fatalf("PrepareClaims made a %T", prepared.Claims.Prepared)
+	}
+	const want = `{"claims":{"n":9007199254740993,"sub":"01J"},"client_ip":"203.0.113.7","headers":{"x-tenant":["acme"]},"host":"api.example.com","method":"GET","now":"2026-11-23T17:31:00Z","params":{"id":"42"},"path":"/items/42","preflight":"DELETE","query":{"none":[],"q":["x","y"]},"resource":{"tags":["a"],"type":"item"},"route":"/items/{id}","segments":["items","42"],"subject":{"attributes":{"level":7},"disabled":false,"id":"01J","kind":"account","roles":["r1","r2"],"username":"carol"},"token_error":"expired"}`
+	for _, tc := range []struct {
+		name string
+		r    *authz.Request
+		want string
+	}{
+		{"full", full, want},
+		{"prepared claims", prepared, want},
+		{"empty members are left out", &authz.Request{Method: "GET", Segments: []string{""}}, `{"method":"GET","segments":[""]}`},
+		{"an empty subject", &authz.Request{Subject: &authz.Subject{Kind: authz.KindExternal, ID: "x", Disabled: true}, Claims: &authz.Claims{}},
+			`{"claims":{},"subject":{"attributes":{},"disabled":true,"id":"x","kind":"external","roles":[]}}`},
+		{"a resource without facts", &authz.Request{Resource: map[string]any{}}, `{"resource":{}}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			input, err := s.Input(tc.r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.Marshal(input)
+			if err != nil || string(got) != tc.want {
+				t.Errorf("input\n got %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestTokenInput(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		r    authz.GrantRequest
+		want string
+	}{
+		{"full", authz.GrantRequest{GrantType: "password", Subject: &authz.Subject{Kind: authz.KindAccount, ID: "1"}, ClientID: "app",
+			Scope: []string{"a"}, Audience: []string{"b"}, AMR: []string{"pwd"}, ClientIP: "::1", Now: time.Unix(0, 0)},
+			`{"amr":["pwd"],"audience":["b"],"client":{"id":"app"},"client_ip":"::1","grant_type":"password","now":"1970-01-01T00:00:00Z","scope":["a"],"subject":{"attributes":{},"disabled":false,"id":"1","kind":"account","roles":[]}}`},
+		{"nothing requested", authz.GrantRequest{GrantType: "password"}, `{"amr":[],"client":{},"grant_type":"password"}`},
+		{"an empty scope requested", authz.GrantRequest{Scope: []string{}}, `{"amr":[],"client":{},"scope":[]}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			v, err := tokenInput(&tc.r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			input, err := ast.JSON(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := json.Marshal(input); err != nil || string(got) != tc.want {
+				t.Errorf("input\n got %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,180 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/topdown/cache"
+
+	"github.com/stagedoor/stagedoor/server/route"
+)
+
+// maxCachedPatterns bounds the compiled regular expressions and globs that a
+// snapshot keeps. A policy may build patterns from its input, so there has to
+// be a bound.
+const maxCachedPatterns = 1024
+
+// Snapshot is one policy with its data, routes and caches. It never changes and
+// may be used by any number of goroutines; a request keeps the snapshot that it
+// began with. It needs no closing.
+type Snapshot struct {
+	revision string
+	modules  int
+	routes   *routeTable
+	tests    TestCounts
+	warnings warnings
+
+	options  Options
+	compiler *ast.Compiler
+	store    storage.Store
+	// txn is held for good: nothing ever writes to the store.
+	txn storage.Transaction
+	// queries are prepared; an entrypoint that the policy does not have is
+	// missing.
+	queries map[entrypoint]*rego.PreparedEvalQuery
+	// always are the evaluation options that every evaluation shares.
+	always []rego.EvalOption
+}
+
+// snapshot makes a loaded policy ready to decide.
+func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *routeTable, prints bool) (*Snapshot, error) {
+	s := &Snapshot{
+		revision: l.content.digest,
+		modules:  len(l.modules),
+		routes:   routes,
+		options:  l.options,
+		compiler: compiler,
+		store:    l.store,
+		queries:  map[entrypoint]*rego.PreparedEvalQuery{},
+	}
+	var err error
+	if s.txn, err = l.store.NewTransaction(context.WithoutCancel(ctx)); err != nil {
+		return nil, fmt.Errorf("open the policy's data: %w", err)
+	}
+
+	entries := maxCachedPatterns
+	config := &cache.Config{InterQueryBuiltinValueCache: cache.InterQueryBuiltinValueCacheConfig{MaxNumEntries: &entries}}
+	s.always = []rego.EvalOption{
+		rego.EvalTransaction(s.txn),
+		rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalInterQueryBuiltinValueCache(cache.NewInterQueryValueCache(ctx, config)),
+		rego.EvalGenerateJSON(asValue),
+	}
+	if prints {
+		s.always = append(s.always, rego.EvalPrintHook(printer{logger: l.options.Logger, revision: s.revision}))
+	}
+
+	for _, e := range []entrypoint{entrypointAuthz, entrypointToken} {
+		if len(compiler.GetRules(e.ref())) == 0 {
+			s.warn(Warning{Code: WarnMissingEntrypoint, Entrypoint: e.String(),
+				Message: fmt.Sprintf("the policy has no rule %s: whatever it is asked for is denied", e)})
+			continue
+		}
+		q, err := s.prepare(ctx, e.ref())
+		if err != nil {
+			return nil, err
+		}
+		s.queries[e] = q
+	}
+	if s.queries[entrypointAuthz] != nil && !mentionsAllow(l.modules) {
+		s.warn(Warning{Code: WarnNeverAllows, Entrypoint: entrypointAuthz.String(),
+			Message: "package authz nowhere says allow: every request is denied"})
+	}
+	if len(routes.patterns) == 0 {
+		s.warn(Warning{Code: WarnNoRoutes,
+			Message: "data.routes declares no route: every request is undeclared; declare routes in a data file, as in routes: {/items/{id}: {GET: {…}}}"})
+	}
+	return s, nil
+}
+
+// prepare prepares a query for a document.
+func (s *Snapshot) prepare(ctx context.Context, ref ast.Ref) (*rego.PreparedEvalQuery, error) {
+	q, err := rego.New(
+		rego.Compiler(s.compiler),
+		rego.Store(s.store),
+		rego.Transaction(s.txn),
+		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref)))),
+	).PrepareForEval(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", ref, err)
+	}
+	return &q, nil
+}
+
+// asValue hands results on as they are.
+func asValue(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }
+
+// mentionsAllow reports whether a package of authz has the word allow in it, as
+// a rule's name, a member's or a reference's.
+func mentionsAllow(modules map[string]*ast.Module) bool {
+	found := false
+	for _, m := range modules {
+		if len(m.Package.Path) < 2 || !m.Package.Path[1].Equal(ast.StringTerm("authz")) {
+			continue
+		}
+		ast.WalkTerms(m, func(t *ast.Term) bool {
+			switch v := t.Value.(type) {
+			case ast.String:
+				found = found || v == "allow"
+			case ast.Var:
+				found = found || v == "allow"
+			}
+			return found
+		})
+		for _, r := range m.Rules {
+			for _, t := range r.Head.Ref() {
+				found = found || strings.Trim(t.Value.String(), `"`) == "allow"
+			}
+		}
+	}
+	return found
+}
+
+// Revision is the digest of the content that the snapshot was loaded from:
+// paths below the directories, and bytes. Equal content has an equal revision.
+func (s *Snapshot) Revision() string { return s.revision }
+
+// Match finds the declared pattern of a path, whatever the method. The segments
+// are those of a canonical target, decoded once.
+func (s *Snapshot) Match(segments []string) (route.Match, bool) {
+	return s.routes.matcher.Match(segments)
+}
+
+// Methods are the methods declared for a pattern, sorted, for Allow (RFC 9110
+// section 10.2.1). GET implies HEAD. An unknown pattern has none.
+func (s *Snapshot) Methods(pattern string) []string {
+	return slices.Clone(s.routes.methods[pattern])
+}
+
+// Routes are the declared patterns, sorted.
+func (s *Snapshot) Routes() []string { return slices.Clone(s.routes.patterns) }
+
+// Modules is the number of Rego files.
+func (s *Snapshot) Modules() int { return s.modules }
+
+// Tests sums up the run of the policy's tests.
+func (s *Snapshot) Tests() TestCounts { return s.tests }
+
+// Warnings are what was noticed at load and since.
+func (s *Snapshot) Warnings() []Warning { return s.warnings.all() }
+
+// warn records a warning, once for each code and entrypoint.
+func (s *Snapshot) warn(w Warning) {
+	w.At = s.options.Now().UTC()
+	if !s.warnings.add(w) {
+		return
+	}
+	s.options.Logger.Warn("policy warning",
+		"code", w.Code, "entrypoint", w.Entrypoint, "message", w.Message, "revision", s.revision)
+	s.warnings.tell()
+}
+
+// deadline is the time that an evaluation has.
+func (s *Snapshot) deadline() time.Duration { return s.options.Deadline }

@@ -1,0 +1,223 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stagedoor/stagedoor/server/account"
+)
+
+const selectAccount = `SELECT id, username, email, full_name, roles, disabled, attributes, password_hash, created_at, updated_at FROM accounts`
+
+// InsertAccounts implements [account.Store].
+func (s *Store) InsertAccounts(ctx context.Context, accounts []account.Account) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		var conflicts []account.Conflict
+		for i := range accounts {
+			// Identities are inserted as they are found free, so that two of these
+			// accounts with one name conflict too. The rollback takes them back.
+			taken, err := s.insertAccount(ctx, tx, &accounts[i])
+			if err != nil {
+				return err
+			}
+			for _, conflict := range taken {
+				conflict.Index = i
+				conflicts = append(conflicts, conflict)
+			}
+		}
+		if len(conflicts) > 0 {
+			return &account.ConflictError{Conflicts: conflicts}
+		}
+		return nil
+	})
+}
+
+func (s *Store) insertAccount(ctx context.Context, tx *sql.Tx, a *account.Account) ([]account.Conflict, error) {
+	row, err := encodeAccount(a)
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO accounts (id, username, email, full_name, roles, disabled, attributes, password_hash, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, row...)
+	if err != nil {
+		return nil, fmt.Errorf("inserting an account: %w", s.explain(err))
+	}
+	return s.insertIdentities(ctx, tx, a)
+}
+
+// insertIdentities inserts the names that are free and returns those that are
+// taken.
+func (s *Store) insertIdentities(ctx context.Context, tx *sql.Tx, a *account.Account) ([]account.Conflict, error) {
+	identities := a.Identities()
+	if len(identities) == 0 {
+		return nil, errors.New("an account needs a username that has a canonical form")
+	}
+	var conflicts []account.Conflict
+	for _, identity := range identities {
+		var holder string
+		err := tx.QueryRowContext(ctx, `SELECT username FROM accounts JOIN identities ON account_id = id WHERE identity = $1`, identity).Scan(&holder)
+		switch {
+		case err == nil:
+			conflicts = append(conflicts, account.Conflict{Identity: identity, Holder: holder})
+			continue
+		case !errors.Is(err, sql.ErrNoRows):
+			return nil, fmt.Errorf("looking for a name: %w", s.explain(err))
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO identities (identity, account_id) VALUES ($1, $2)`, identity, a.ID); err != nil {
+			return nil, fmt.Errorf("inserting a name: %w", s.explain(err))
+		}
+	}
+	return conflicts, nil
+}
+
+// UpdateAccount implements [account.Store].
+func (s *Store) UpdateAccount(ctx context.Context, id string, change func(*account.Account) error) (account.Account, error) {
+	var updated account.Account
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		stored, err := s.scanAccount(tx.QueryRowContext(ctx, selectAccount+` WHERE id = $1`, id))
+		if err != nil {
+			return err
+		}
+		before := stored.Identities()
+		if err := change(&stored); err != nil {
+			return err
+		}
+		if stored.ID != id {
+			return errors.New("an account's id can't be changed")
+		}
+		row, err := encodeAccount(&stored)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE accounts SET username = $2, email = $3, full_name = $4, roles = $5, disabled = $6,
+			attributes = $7, password_hash = $8, created_at = $9, updated_at = $10 WHERE id = $1`, row...)
+		if err != nil {
+			return fmt.Errorf("updating an account: %w", s.explain(err))
+		}
+		updated = stored
+		if slices.Equal(before, stored.Identities()) {
+			return nil
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM identities WHERE account_id = $1`, id); err != nil {
+			return fmt.Errorf("replacing an account's names: %w", s.explain(err))
+		}
+		conflicts, err := s.insertIdentities(ctx, tx, &stored)
+		if err != nil {
+			return err
+		}
+		if len(conflicts) > 0 {
+			return &account.ConflictError{Conflicts: conflicts}
+		}
+		return nil
+	})
+	if err != nil {
+		return account.Account{}, err
+	}
+	return updated, nil
+}
+
+// RemoveAccount implements [account.Store].
+func (s *Store) RemoveAccount(ctx context.Context, id string) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		// The identities go with it.
+		result, err := tx.ExecContext(ctx, `DELETE FROM accounts WHERE id = $1`, id)
+		if err != nil {
+			return fmt.Errorf("deleting an account: %w", s.explain(err))
+		}
+		deleted, err := result.RowsAffected()
+		if err != nil {
+			return fmt.Errorf("deleting an account: %w", s.explain(err))
+		}
+		if deleted == 0 {
+			return account.ErrNotFound
+		}
+		return nil
+	})
+}
+
+// Account implements [account.Store].
+func (s *Store) Account(ctx context.Context, id string) (account.Account, error) {
+	return s.scanAccount(s.prepared.accountByID.QueryRowContext(ctx, id))
+}
+
+// AccountByIdentity implements [account.Store].
+func (s *Store) AccountByIdentity(ctx context.Context, identity string) (account.Account, error) {
+	return s.scanAccount(s.prepared.accountByIdentity.QueryRowContext(ctx, identity))
+}
+
+// Accounts implements [account.Store].
+func (s *Store) Accounts(ctx context.Context) (_ []account.Account, err error) {
+	rows, err := s.readers.QueryContext(ctx, selectAccount+` ORDER BY username, id`)
+	if err != nil {
+		return nil, fmt.Errorf("reading accounts: %w", s.explain(err))
+	}
+	defer func() { err = errors.Join(err, s.explain(rows.Close())) }()
+	var accounts []account.Account
+	for rows.Next() {
+		a, err := s.scanAccount(rows)
+		if err != nil {
+			return nil, err
+		}
+		accounts = append(accounts, a)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading accounts: %w", s.explain(err))
+	}
+	return accounts, nil
+}
+
+// CountAccounts implements [account.Store].
+func (s *Store) CountAccounts(ctx context.Context) (int, error) {
+	var count int
+	if err := s.readers.QueryRowContext(ctx, `SELECT count(*) FROM accounts`).Scan(&count); err != nil {
+		return 0, fmt.Errorf("counting accounts: %w", s.explain(err))
+	}
+	return count, nil
+}
+
+// encodeAccount gives the columns in selectAccount's order.
+func encodeAccount(a *account.Account) ([]any, error) {
+	roles, err := json.Marshal(append([]string{}, a.Roles...))
+	if err != nil {
+		return nil, fmt.Errorf("encoding an account's roles: %w", err)
+	}
+	attributes := []byte("{}")
+	if len(a.Attributes) > 0 {
+		if attributes, err = json.Marshal(a.Attributes); err != nil {
+			return nil, fmt.Errorf("encoding an account's attributes: %w", err)
+		}
+	}
+	return []any{a.ID, a.Username, a.Email, a.FullName, string(roles), a.Disabled, string(attributes), a.PasswordHash,
+		a.CreatedAt.UnixMicro(), a.UpdatedAt.UnixMicro()}, nil
+}
+
+// scanAccount reads a row of selectAccount; account.ErrNotFound when there is
+// none.
+func (s *Store) scanAccount(row interface{ Scan(...any) error }) (account.Account, error) {
+	var a account.Account
+	var roles, attributes string
+	var created, updated int64
+	err := row.Scan(&a.ID, &a.Username, &a.Email, &a.FullName, &roles, &a.Disabled, &attributes, &a.PasswordHash, &created, &updated)
+	if errors.Is(err, sql.ErrNoRows) {
+		return account.Account{}, account.ErrNotFound
+	}
+	if err != nil {
+		return account.Account{}, fmt.Errorf("reading an account: %w", s.explain(err))
+	}
+	if err := json.Unmarshal([]byte(roles), &a.Roles); err != nil {
+		return account.Account{}, fmt.Errorf("decoding the roles of account %s: %w", a.ID, err)
+	}
+	decoder := json.NewDecoder(strings.NewReader(attributes))
+	decoder.UseNumber()
+	if err := decoder.Decode(&a.Attributes); err != nil {
+		return account.Account{}, fmt.Errorf("decoding the attributes of account %s: %w", a.ID, err)
+	}
+	a.CreatedAt, a.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
+	return a, nil
+}

@@ -1,0 +1,38 @@
+// Package token makes and verifies access tokens: JWTs of the shape that RFC
+// 9068 describes.
+//
+// A [Keyring] holds the keys. [OpenKeyring] reads them from a [KeyStore] and
+// makes the first one when there is none; two processes that start at once on
+// one store end up with the same key. [Keyring.Mint] signs with the ring's
+// signing key, [Keyring.JWKS] publishes the public halves (RFC 7517), and
+// [Keyring.Reload] reads the store again. A ring is a snapshot behind an atomic
+// pointer: every call works on one snapshot from beginning to end, and all of
+// them may be made at once.
+//
+// A [Verifier] answers whether a token is good. It works in this order:
+//
+//  1. The strict reading. Size, dots, base64url and JSON are checked before
+//     anything is decoded in proportion to the input (see [MaxSize]). What JSON
+//     libraries disagree about (duplicate members, lone surrogates, invalid
+//     UTF-8) is refused, as is what base64 decoders forgive (padding, line
+//     breaks, stray bits), so a token has one reading and one spelling.
+//  2. The header. crit and b64 are refused, typ must be at+jwt, and alg must be
+//     one that the issuer uses. jku, x5u, jwk and x5c are never looked at.
+//  3. The issuer. The unverified iss chooses a set of rules, and the rules own
+//     the keys: kid is looked up among the keys of that issuer only, and the key
+//     found must be one for exactly this alg. No issuer's key can speak for
+//     another, and no key can be used with another algorithm than its own
+//     (RFC 8725 sections 3.1 and 3.8).
+//  4. The signature, by golang-jwt.
+//  5. The claims, by our own rules, which are stricter than golang-jwt's.
+//
+// The first step that fails decides the refusal. It is an error that unwraps to
+// an [authz.TokenError]: errors.As finds the code, errors.Is compares it. The
+// error's text adds which rule was broken, never what the token said.
+//
+// The result, [Verified], is immutable and holds everything a cache in front of
+// the verifier needs: until when it may be kept, and which key it stands on.
+//
+// A token is identified by its jti, never by its bytes: ECDSA signatures have
+// more than one form.
+package token

@@ -1,0 +1,187 @@
+package token
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+)
+
+const (
+	testIssuer   = "https://auth.example.com"
+	testAudience = "https://api.example.com"
+)
+
+// testNow is not a whole second, as real clocks hardly ever are.
+var testNow = time.Date(2026, 11, 23, 17, 31, 0, 250_000_000, time.UTC)
+
+// memoryStore is a KeyStore for tests.
+type memoryStore struct {
+	mu   sync.Mutex
+	keys map[string]Key
+	err  error
+}
+
+func (s *memoryStore) Keys(context.Context) ([]Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.keys)), s.err
+}
+
+func (s *memoryStore) EnsureKey(_ context.Context, key Key) (Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return Key{}, s.err
+	}
+	for _, kept := range s.keys {
+		if kept.Algorithm == key.Algorithm {
+			return kept, nil
+		}
+	}
+	s.put(key)
+	return key, nil
+}
+
+func (s *memoryStore) put(key Key) {
+	if s.keys == nil {
+		s.keys = map[string]Key{}
+	}
+	s.keys[key.ID] = key
+}
+
+// clock is a clock that stands still until it is set.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: testNow} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = t
+}
+
+func openKeyring(t testing.TB, store KeyStore, algorithm string) *Keyring {
+	t.Helper()
+	keys, err := OpenKeyring(t.Context(), store, KeyringOptions{Algorithm: algorithm, Now: newClock().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func newTestVerifier(keys *Keyring) *Verifier {
+	return NewVerifier(keys, VerifierOptions{Issuer: testIssuer, Audience: testAudience, Now: newClock().Now})
+}
+
+func testRegistered() Registered {
+	return Registered{
+		Issuer: testIssuer, Subject: "01JDCAROL", Audience: []string{testAudience}, ClientID: "first-party",
+		Scope: []string{"items:read", "items:write"}, Roles: []string{"client"}, PreferredUsername: "carol",
+		Lifetime: 30 * time.Minute,
+	}
+}
+
+func mint(t testing.TB, keys *Keyring, extra map[string]any) string {
+	t.Helper()
+	raw, _, _, err := keys.Mint(testRegistered(), extra)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// signing is a ring's signing key.
+func (k *Keyring) signing() *signingKey { return k.current.Load().signing }
+
+// encode is base64url without padding.
+func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// forge signs any header and claims, given as JSON texts, with any key.
+func forge(t testing.TB, algorithm string, private any, header, claims string) string {
+	t.Helper()
+	unsigned := encode(header) + "." + encode(claims)
+	signature, err := method(algorithm).Sign(unsigned, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unsigned + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// goodHeader and goodClaims are JSON texts that make a good token.
+func goodHeader(key *signingKey) string {
+	return `{"alg":"` + key.algorithm + `","typ":"at+jwt","kid":"` + key.id + `"}`
+}
+
+const goodClaims = `{"iss":"https://auth.example.com","sub":"01JDCAROL","aud":"https://api.example.com",` +
+	`"client_id":"first-party","jti":"01JDTOKEN","iat":1795455060,"nbf":1795455060,"exp":1795456860}`
+
+// wantRefusal checks that an error carries the code, and only that.
+func wantRefusal(t testing.TB, err error, want authz.TokenError) {
+	t.Helper()
+	var code authz.TokenError
+	if !errors.As(err, &code) {
+		t.Fatalf("got error %v, want one that unwraps to %q", err, want)
+	}
+	if code != want {
+		t.Fatalf("got %v, want %q", err, want)
+	}
+}
+
+// claimsWith is goodClaims with some members replaced, given as JSON texts; an
+// empty text removes the member.
+func claimsWith(changes map[string]string) string {
+	members := map[string]string{
+		"iss": `"` + testIssuer + `"`, "sub": `"01JDCAROL"`, "aud": `"` + testAudience + `"`, "client_id": `"first-party"`,
+		"jti": `"01JDTOKEN"`, "iat": "1795455060", "nbf": "1795455060", "exp": "1795456860",
+	}
+	maps.Copy(members, changes)
+	var text []string
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if members[name] != "" {
+			text = append(text, `"`+name+`":`+members[name])
+		}
+	}
+	return "{" + strings.Join(text, ",") + "}"
+}
+
+// manyMembers is an object with the members m0 to m(n-1), and then one more.
+func manyMembers(n int, last string) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i := range n {
+		fmt.Fprintf(&b, `"m%d":0,`, i)
+	}
+	return b.String() + last + "}"
+}
+
+// twice is a store that has one key two times.
+type twice struct{ key Key }
+
+func (s twice) Keys(context.Context) ([]Key, error)         { return []Key{s.key, s.key}, nil }
+func (s twice) EnsureKey(context.Context, Key) (Key, error) { return s.key, nil }
+
+// answering is a store whose EnsureKey returns what it was not asked for.
+type answering struct {
+	*memoryStore
+	key Key
+}
+
+func (s answering) EnsureKey(context.Context, Key) (Key, error) { return s.key, nil }

@@ -1,0 +1,41 @@
+package token
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+)
+
+// Inspect shows what a token says. It verifies nothing: neither the signature,
+// nor the type, nor any claim, so what it returns must never be acted on. Numbers
+// are [json.Number].
+//
+// It fails, as [Verifier.Verify] does, on what is not a well-formed token: the
+// error unwraps to [authz.TokenMalformed].
+func Inspect(raw string) (header, claims map[string]any, err error) {
+	headerText, claimsText, err := decode(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	if header, err = decodeObject(headerText); err != nil {
+		return nil, nil, err
+	}
+	if claims, err = decodeObject(claimsText); err != nil {
+		return nil, nil, err
+	}
+	return header, claims, nil
+}
+
+func decodeObject(text []byte) (map[string]any, error) {
+	if err := scanObject(text, nil); err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var object map[string]any
+	if err := decoder.Decode(&object); err != nil {
+		return nil, refuse(authz.TokenMalformed, "its JSON is malformed")
+	}
+	return object, nil
+}

@@ -1,0 +1,160 @@
+package token
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stagedoor/stagedoor/server/authz"
+)
+
+// accessTokenType is the typ of an access token (RFC 9068 section 2.1).
+const accessTokenType = "at+jwt"
+
+// VerifierOptions says which tokens are good. A verifier without an issuer or an
+// audience refuses every token.
+type VerifierOptions struct {
+	// Issuer is what iss must be, compared byte by byte.
+	Issuer string
+	// Audience is what aud must be or contain.
+	Audience string
+	// Leeway is how far the clock of whoever minted a token may differ from ours:
+	// it is added to exp and subtracted from nbf and iat. Default 0, and so are
+	// negative values. One process has one clock, and an expired token must be
+	// refused when it says so; nodes that share a store and keep their clocks by
+	// NTP want a second or two, so that a token just minted by one is not too
+	// young for another.
+	Leeway time.Duration
+	// Prepare makes the policy engine's own form of the claims; what it returns
+	// becomes [authz.Claims].Prepared. It must not change the claims. Default:
+	// none.
+	Prepare func(claims map[string]any) any
+	// Now is the clock. Default [time.Now].
+	Now func() time.Time
+}
+
+// Verified is a good token. It is never changed, and may be shared.
+type Verified struct {
+	// Issuer, Subject and ID are iss, sub and jti.
+	Issuer, Subject, ID string
+	// KeyID says which of the issuer's keys signed the token.
+	KeyID string
+	// Expiry is exp. The token is good before it (plus the leeway), not at it.
+	Expiry time.Time
+	// Claims is the claims set, whole.
+	Claims *authz.Claims
+}
+
+// Verifier verifies access tokens. It is safe for concurrent use.
+type Verifier struct {
+	issuers map[string]*rules
+	prepare func(map[string]any) any
+	now     func() time.Time
+}
+
+// rules is how the tokens of one issuer are verified. Nothing in it is shared
+// between issuers, keys least of all.
+type rules struct {
+	audience string
+	// algorithms are those that the issuer signs with.
+	algorithms []string
+	// types are the accepted values of typ; media types ignore case (RFC 7515
+	// section 4.1.9).
+	types []string
+	// required names the claims that must be there. Those that we know must have
+	// the right type wherever they are.
+	required []string
+	leeway   time.Duration
+	keys     keySource
+}
+
+// keySource is the keys of one issuer.
+type keySource interface {
+	verificationKey(ctx context.Context, kid string) (*verificationKey, bool)
+}
+
+// NewVerifier returns a verifier for the tokens that the keyring mints for the
+// issuer.
+func NewVerifier(keys *Keyring, options VerifierOptions) *Verifier {
+	own := &rules{
+		audience:   options.Audience,
+		algorithms: Algorithms(),
+		types:      []string{accessTokenType, "application/" + accessTokenType},
+		required:   []string{"iss", "sub", "aud", "exp", "iat", "jti", "client_id"},
+		leeway:     max(options.Leeway, 0),
+		keys:       keys,
+	}
+	v := &Verifier{issuers: map[string]*rules{}, prepare: options.Prepare, now: options.Now}
+	if options.Issuer != "" {
+		v.issuers[options.Issuer] = own
+	}
+	if v.now == nil {
+		v.now = time.Now
+	}
+	return v
+}
+
+// Verify returns what a good token says. Any other is refused with an error that
+// unwraps to an [authz.TokenError]; see the package's documentation for the order
+// of the checks.
+func (v *Verifier) Verify(ctx context.Context, raw string) (*Verified, error) {
+	c, err := read(raw)
+	if err != nil {
+		return nil, err
+	}
+	if !c.hasIssuer {
+		return nil, refuse(authz.TokenInvalidClaims, "iss is missing or not a string")
+	}
+	own, trusted := v.issuers[c.issuer]
+	if !trusted {
+		return nil, refuse(authz.TokenWrongIssuer, "iss is not a trusted issuer")
+	}
+	if !own.acceptsType(c.header.typ) {
+		return nil, refuse(authz.TokenWrongType, "typ is not that of an access token")
+	}
+	key, err := own.key(ctx, c.header)
+	if err != nil {
+		return nil, err
+	}
+	claims := jwt.MapClaims{}
+	if _, err := key.parser.ParseWithClaims(raw, claims, func(*jwt.Token) (any, error) { return key.public, nil }); err != nil {
+		// The token has been read already: nothing else is left to fail.
+		return nil, refuse(authz.TokenBadSignature, "the signature does not verify")
+	}
+	verified, err := own.check(claims, c.issuer, v.now())
+	if err != nil {
+		return nil, err
+	}
+	verified.KeyID = key.id
+	verified.Claims = &authz.Claims{Values: claims}
+	if v.prepare != nil {
+		verified.Claims.Prepared = v.prepare(claims)
+	}
+	return verified, nil
+}
+
+func (r *rules) acceptsType(typ string) bool {
+	return slices.ContainsFunc(r.types, func(accepted string) bool { return strings.EqualFold(accepted, typ) })
+}
+
+// key finds the issuer's key that the header asks for. An algorithm is accepted
+// because the key is for it, not because the header says so (RFC 8725 section
+// 3.1).
+func (r *rules) key(ctx context.Context, h header) (*verificationKey, error) {
+	if !slices.Contains(r.algorithms, h.algorithm) {
+		return nil, refuse(authz.TokenUnsupported, "alg is not one that the issuer signs with")
+	}
+	if !h.hasKeyID {
+		return nil, refuse(authz.TokenUnknownKey, "its header has no kid")
+	}
+	key, found := r.keys.verificationKey(ctx, h.keyID)
+	if !found {
+		return nil, refuse(authz.TokenUnknownKey, "the issuer has no key of this kid")
+	}
+	if key.algorithm != h.algorithm {
+		return nil, refuse(authz.TokenUnknownKey, "the issuer's key of this kid is for another alg")
+	}
+	return key, nil
+}
