@@ -65,7 +65,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		if _, err := s.accounts.EnsureAccounts(ctx, demo.Accounts()); err != nil {
 			return nil, fmt.Errorf("loading the demo accounts: %w", err)
 		}
-		api := demo.New(demo.Options{Accounts: s.accounts})
+		api := demo.New(demo.Options{Accounts: s.accounts, Logger: s.logger})
 		api.Register(routes)
 		loaders = api.Loaders()
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
@@ -28,6 +30,9 @@ type Question struct {
 	Host string
 	// ClientIP is the caller's address. Default 127.0.0.1.
 	ClientIP string
+	// Headers are the request's. The policy sees those of the configuration's
+	// PolicyHeaders. Credentials are User's business and must not be among them.
+	Headers http.Header
 	// User is the account that asks: its id, username or e-mail address. Empty:
 	// nobody, no token is presented.
 	User string
@@ -178,6 +183,12 @@ func (r *rehearsal) ask(ctx context.Context, q Question, ip netip.Addr) (*authz.
 	request, err := http.NewRequestWithContext(ctx, cmp.Or(q.Method, http.MethodGet), q.Target, nil)
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range q.Headers {
+		if slices.Contains(credentialHeaders, strings.ToLower(name)) {
+			return nil, fmt.Errorf("the header %s carries credentials; name the user instead", name)
+		}
+		request.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	request.RequestURI = q.Target
 	request.Host = cmp.Or(q.Host, "localhost")

@@ -40,7 +40,7 @@ Each option of serve can be a flag, a STAGEDOOR_* variable, or a key of the YAML
 type cli struct {
 	Config    configFlag `help:"YAML file of options; its keys are the long flag names." type:"path" placeholder:"FILE" env:"STAGEDOOR_CONFIG"`
 	State     string     `help:"Directory of everything the server writes. Default: ${default}." default:"stagedoor-state" placeholder:"DIR" env:"STAGEDOOR_STATE"`
-	LogFormat string     `help:"How to log to standard error: text or json." default:"text" enum:"text,json" env:"STAGEDOOR_LOG_FORMAT"`
+	LogFormat logFormat  `help:"How to log to standard error: text or json. Default: ${default}." default:"text" placeholder:"FORMAT" env:"STAGEDOOR_LOG_FORMAT"`
 	LogLevel  slog.Level `help:"What to log: debug, info, warn or error. Default: ${default}." default:"info" placeholder:"LEVEL" env:"STAGEDOOR_LOG_LEVEL"`
 
 	Serve   serveCmd   `cmd:"" help:"Serve login, tokens and protected routes."`
@@ -89,6 +89,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exited
 	}
 	if err != nil {
+		var inFile *fileError
+		if errors.As(err, &inFile) {
+			err = inFile // without the flag's name in front, which nobody typed
+		}
 		fmt.Fprintln(stderr, "stagedoor:", err)
 		fmt.Fprintln(stderr, "Run `stagedoor --help`, or --help after a command, to see what there is.")
 		return exitUsage
@@ -147,7 +151,19 @@ type usageError string
 
 func (u usageError) Error() string { return string(u) }
 
-func newLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
+// logFormat is text or json.
+type logFormat string
+
+// UnmarshalText refuses every other format.
+func (f *logFormat) UnmarshalText(text []byte) error {
+	*f = logFormat(text)
+	if *f != "text" && *f != "json" {
+		return fmt.Errorf("%q is not one of text, json", text)
+	}
+	return nil
+}
+
+func newLogger(w io.Writer, format logFormat, level slog.Level) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))

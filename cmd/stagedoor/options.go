@@ -140,20 +140,29 @@ func (o *optionSources) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) 
 	}
 	value, err := optionValue(node, flag)
 	if err != nil {
-		return nil, fmt.Errorf("%s:%d: %s: %w", o.file, node.Line, flag.Name, err)
+		return nil, &fileError{o.file, node.Line, flag.Name, err}
 	}
 	// Tried here, where the line is known: kong's own error would not name it.
 	scratch := reflect.New(flag.Target.Type()).Elem()
 	scan := kong.Scan().PushTyped(value, kong.FlagValueToken)
-	err = flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, scratch)
-	if err == nil && flag.Enum != "" && !flag.EnumMap()[fmt.Sprint(value)] {
-		err = fmt.Errorf("%q is not one of %s", value, strings.Join(flag.EnumSlice(), ", "))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s:%d: %s: %w", o.file, node.Line, flag.Name, err)
+	if err = flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, scratch); err != nil {
+		return nil, &fileError{o.file, node.Line, flag.Name, err}
 	}
 	return value, nil
 }
+
+// fileError is a value in the file that its option can't have.
+type fileError struct {
+	file   string
+	line   int
+	option string
+	err    error
+}
+
+func (e *fileError) Error() string {
+	return fmt.Sprintf("%s:%d: %s: %v", e.file, e.line, e.option, e.err)
+}
+func (e *fileError) Unwrap() error { return e.err }
 
 var errNotScalar = errors.New("needs a single value")
 

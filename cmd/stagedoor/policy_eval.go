@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -21,20 +22,24 @@ import (
 const longestInput = 16 << 20
 
 type policyEvalCmd struct {
-	Input      string `help:"JSON file with the input, or - for standard input; instead of the flags that describe a request." placeholder:"FILE" group:"The question"`
-	Method     string `help:"Method of the request. Default: GET." placeholder:"METHOD" group:"The question"`
-	Path       string `help:"Canonical path of the request, perhaps with a query." placeholder:"/PATH" group:"The question"`
-	Host       string `help:"Host of the request. Default: localhost." placeholder:"HOST" group:"The question"`
-	ClientIP   string `name:"client-ip" help:"Address of the caller. Default: 127.0.0.1." placeholder:"IP" group:"The question"`
-	User       string `help:"Account in the state that asks, by username, e-mail address or id; without it nobody has logged in." placeholder:"NAME" group:"The question"`
-	Scope      string `help:"Scope that the user asked for at login. Default: none, which gives all that they may have." placeholder:"'A B'" group:"The question"`
-	Resource   string `help:"JSON object with the facts about the resource, which the server's code would find." placeholder:"JSON" group:"The question"`
-	Entrypoint string `help:"Which decision: authz (may the request pass?) or token (may the user have a token, and what is in it?)." default:"authz" enum:"authz,token" placeholder:"authz|token" group:"The question"`
+	Input      string   `help:"JSON file with the input, or - for standard input; instead of the flags that describe a request." placeholder:"FILE" group:"The question"`
+	Method     string   `help:"Method of the request. Default: GET." placeholder:"METHOD" group:"The question"`
+	Path       string   `help:"Canonical path of the request, perhaps with a query." placeholder:"/PATH" group:"The question"`
+	Header     []string `help:"Header of the request, as 'Name: value'; repeat it for several. The policy sees those that --policy-headers names." sep:"none" placeholder:"HEADER" group:"The question"`
+	Host       string   `help:"Host of the request. Default: localhost." placeholder:"HOST" group:"The question"`
+	ClientIP   string   `name:"client-ip" help:"Address of the caller. Default: 127.0.0.1." placeholder:"IP" group:"The question"`
+	User       string   `help:"Account in the state that asks, by username, e-mail address or id; without it nobody has logged in." placeholder:"NAME" group:"The question"`
+	Scope      string   `help:"Scope that the user asked for at login. Default: none, which gives all that they may have." placeholder:"'A B'" group:"The question"`
+	Resource   string   `help:"JSON object with the facts about the resource, which the server's code would find." placeholder:"JSON" group:"The question"`
+	Entrypoint string   `help:"Which decision: authz (may the request pass?) or token (may the user have a token, and what is in it?)." default:"authz" enum:"authz,token" placeholder:"authz|token" group:"The question"`
 
 	ShowInput bool `help:"Print the input, too: {\"input\": …, \"decision\": …}." group:"The answer"`
 	Fail      bool `help:"Exit code 1 if the decision is not to allow." group:"The answer"`
 
 	policyFlags
+	issuerFlags
+	PolicyHeaders    []string      `help:"Request headers that the policy sees." placeholder:"NAME" env:"STAGEDOOR_POLICY_HEADERS"`
+	MaxTokenLifetime time.Duration `help:"Longest lifetime that the policy can give a token. Default: ${default}." default:"24h" placeholder:"DURATION" env:"STAGEDOOR_MAX_TOKEN_LIFETIME"`
 }
 
 func (*policyEvalCmd) Help() string {
@@ -48,7 +53,7 @@ func (*policyEvalCmd) Help() string {
 
 // Validate refuses flags that say nothing together.
 func (c *policyEvalCmd) Validate() error {
-	described := c.Method != "" || c.Path != "" || c.Host != "" || c.ClientIP != "" || c.User != "" || c.Scope != "" || c.Resource != ""
+	described := c.Header != nil || c.Method != "" || c.Path != "" || c.Host != "" || c.ClientIP != "" || c.User != "" || c.Scope != "" || c.Resource != ""
 	switch {
 	case c.Input != "" && described:
 		return errors.New("--input is the whole input; leave out the flags that describe a request")
@@ -123,8 +128,16 @@ func (c *policyEvalCmd) input(ctx context.Context, e *env, snapshot *policy.Snap
 	if c.Entrypoint == "token" {
 		question.Target = ""
 	}
-	cfg := server.DefaultConfig()
-	cfg.State = e.state
+	question.Headers = http.Header{}
+	for _, header := range c.Header {
+		name, value, found := strings.Cut(header, ":")
+		if !found {
+			return nil, usageError(fmt.Sprintf("--header %q is not 'Name: value'", header))
+		}
+		question.Headers.Add(name, strings.TrimSpace(value))
+	}
+	cfg := c.config(e.state)
+	cfg.PolicyHeaders, cfg.MaxTokenLifetime = c.PolicyHeaders, c.MaxTokenLifetime
 	simulation, err := server.Simulate(ctx, cfg, snapshot, question)
 	var target *route.TargetError
 	if errors.As(err, &target) {

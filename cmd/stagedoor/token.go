@@ -26,14 +26,14 @@ type tokenInspectCmd struct {
 	Token  string `arg:"" optional:"" help:"The token; without it, or with -, standard input is read, so that no other user of the machine sees it."`
 	Verify bool   `help:"Verify it against the keys and the issuer in the state, as the server would."`
 	issuerFlags
+	HS256SecretFile string `name:"hs256-secret-file" help:"File with the HS256 secret, if the server was given one." placeholder:"FILE" env:"STAGEDOOR_HS256_SECRET_FILE"`
 	outputFlag
 }
 
-// issuerFlags are the options of serve that say which tokens are good.
+// issuerFlags are the options of serve that say whose tokens, and for whom.
 type issuerFlags struct {
-	Issuer          string `help:"Public URL that tokens name. Default: what the state remembers." placeholder:"URL" env:"STAGEDOOR_ISSUER"`
-	Audience        string `help:"What tokens are meant for. Default: the issuer." placeholder:"URL" env:"STAGEDOOR_AUDIENCE"`
-	HS256SecretFile string `name:"hs256-secret-file" help:"File with the HS256 secret, if the server was given one." placeholder:"FILE" env:"STAGEDOOR_HS256_SECRET_FILE"`
+	Issuer   string `help:"Public URL that tokens name. Default: what the state remembers." placeholder:"URL" env:"STAGEDOOR_ISSUER"`
+	Audience string `help:"What tokens are meant for. Default: the issuer." placeholder:"URL" env:"STAGEDOOR_AUDIENCE"`
 }
 
 func (*tokenInspectCmd) Help() string {
@@ -77,7 +77,9 @@ func (c *tokenInspectCmd) Run(ctx context.Context, e *env) error {
 	}
 	shown := inspection{Header: header, Claims: claims}
 	if c.Verify {
-		err := server.VerifyToken(ctx, c.config(e.state), raw)
+		cfg := c.config(e.state)
+		cfg.HS256SecretFile = c.HS256SecretFile
+		err := server.VerifyToken(ctx, cfg, raw)
 		var code authz.TokenError
 		switch {
 		case errors.As(err, &code):
@@ -97,9 +99,9 @@ func (c *tokenInspectCmd) Run(ctx context.Context, e *env) error {
 	return nil
 }
 
-func (f *issuerFlags) config(state string) server.Config {
+func (f issuerFlags) config(state string) server.Config {
 	cfg := server.DefaultConfig()
-	cfg.State, cfg.Issuer, cfg.Audience, cfg.HS256SecretFile = state, f.Issuer, f.Audience, f.HS256SecretFile
+	cfg.State, cfg.Issuer, cfg.Audience = state, f.Issuer, f.Audience
 	return cfg
 }
 

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"strings"
 
+	"github.com/stagedoor/stagedoor/server"
 	"github.com/stagedoor/stagedoor/server/account"
 )
 
@@ -34,6 +35,9 @@ func (c *userAddCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := c.refuseTaken(ctx, e); err != nil {
+		return err
+	}
 	c.warnOfUnknownRoles(ctx, e, c.Role)
 	password, err := readPassword(ctx, e, c.Name)
 	if err != nil {
@@ -51,6 +55,25 @@ func (c *userAddCmd) Run(ctx context.Context, e *env) error {
 		fmt.Fprintf(e.stdout, "Added %s (%s).\n", printable(a.Username), a.ID)
 		return nil
 	})
+}
+
+// refuseTaken spares somebody from typing a password for nothing.
+func (c *userAddCmd) refuseTaken(ctx context.Context, e *env) error {
+	err := withAccounts(ctx, e, func(accounts *account.Directory) error {
+		for _, name := range notEmpty([]string{c.Name, c.Email}) {
+			switch holder, err := accounts.Find(ctx, name); {
+			case err == nil:
+				return fmt.Errorf("%s is a name of the account %s already; `stagedoor user set` changes it", name, printable(holder.Username))
+			case !errors.Is(err, account.ErrNotFound):
+				return err
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, server.ErrNoState) {
+		return nil
+	}
+	return err
 }
 
 type userSetCmd struct {
@@ -243,7 +266,7 @@ func parseAttributes(settings []string) (map[string]any, error) {
 	return attributes, nil
 }
 
-// notEmpty leaves out the empty role that --role ” gives.
+// notEmpty leaves out the empty role that --role with no name gives.
 func notEmpty(roles []string) []string {
 	kept := []string{}
 	for _, role := range roles {

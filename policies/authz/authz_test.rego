@@ -427,8 +427,8 @@ test_owners_of_odd_types if {
 	}
 }
 
-test_ten_thousand_roles if {
-	many := split(sprintf("%010000d", [0]), "")
+test_a_thousand_roles if {
+	many := split(sprintf("%01000d", [0]), "")
 	_answer(_request("GET", "/staff", _account(many, _both))) == "403 missing_role"
 	_answer(_request("GET", "/items", _account(array.concat(many, ["clerk"]), _both))) == "allow"
 }

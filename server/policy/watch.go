@@ -43,10 +43,12 @@ func (e *Engine) Watch(ctx context.Context) error {
 		poll = ticker.C
 	}
 
-	quiet := time.NewTimer(0) // the first look
+	// The first look: something may have changed since New, and still be changing.
+	set.update()
+	quiet := time.NewTimer(e.options.QuietPeriod)
 	defer quiet.Stop()
-	var changing bool
-	var latest time.Time // when the changes are loaded at the latest
+	changing := true
+	latest := time.Now().Add(patience * e.options.QuietPeriod) // when the changes are loaded at the latest
 	touch := func() {
 		now := time.Now()
 		if !changing {
