@@ -217,7 +217,7 @@ func (a *Authenticator) refuseDelayed(ctx context.Context, attempt *Attempt) err
 	}
 	attempt.settled = state.settled
 	if state.delayed {
-		a.logger.Info("login refused", "account", attempt.Account.ID, "reason", "delayed")
+		a.logger.Debug("login attempt failed", "account", attempt.Account.ID, "reason", "delayed")
 		return ErrBadCredentials
 	}
 	return nil
@@ -227,7 +227,7 @@ func (a *Authenticator) refuseDelayed(ctx context.Context, attempt *Attempt) err
 // stored. It does not stop when the client goes away: that would make guesses
 // free.
 func (a *Authenticator) recordFailure(ctx context.Context, attempt *Attempt, reason string) error {
-	a.logger.Info("login refused", "account", attempt.Account.ID, "reason", reason)
+	a.logger.Debug("login attempt failed", "account", attempt.Account.ID, "reason", reason)
 	if a.throttle == nil {
 		return ErrBadCredentials
 	}
