@@ -148,11 +148,16 @@ func (s *Server) keepStatus(status policy.Status) {
 		if err != nil {
 			return err
 		}
-		file := filepath.Join(s.cfg.State, StatusFile)
-		if err := os.WriteFile(file+".new", append(text, '\n'), 0o600); err != nil {
+		// A new file of its own name, so that no link planted there is followed.
+		file, err := os.CreateTemp(s.cfg.State, StatusFile+".*")
+		if err != nil {
 			return err
 		}
-		return os.Rename(file+".new", file)
+		_, err = file.Write(append(text, '\n'))
+		if err = errors.Join(err, file.Close()); err != nil {
+			return errors.Join(err, os.Remove(file.Name()))
+		}
+		return os.Rename(file.Name(), filepath.Join(s.cfg.State, StatusFile))
 	}()
 	if err != nil {
 		s.logger.Error("the policy's status could not be kept", "error", err)

@@ -16,6 +16,7 @@ import (
 const (
 	defaultQueue = 256
 	minFloor     = 300 * time.Millisecond
+	maxFloor     = time.Second // at the default bcrypt cost
 	// recordTimeout bounds the recording of a failure, which goes on when the
 	// client has gone away.
 	recordTimeout = 10 * time.Second
@@ -111,7 +112,8 @@ func NewAuthenticator(store AuthenticatorStore, hasher *Hasher, opts Authenticat
 
 // calibrate chooses a floor above the slowest hash.
 func calibrate(hasher *Hasher, stopwatch func(func()) time.Duration) time.Duration {
-	return max(minFloor, hasher.slowest(stopwatch)*3/2)
+	// A machine that is busy at that moment must not slow refusals down for good.
+	return min(maxFloor<<max(0, hasher.maxBcryptCost-defaultMaxBcryptCost), max(minFloor, hasher.slowest(stopwatch)*3/2))
 }
 
 func stopwatch(work func()) time.Duration {

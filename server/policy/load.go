@@ -21,7 +21,7 @@ import (
 const (
 	DefaultDeadline     = 100 * time.Millisecond
 	DefaultTestDeadline = 10 * time.Second
-	DefaultQuietPeriod  = 50 * time.Millisecond
+	DefaultQuietPeriod  = 100 * time.Millisecond
 	DefaultPollInterval = 2 * time.Second
 )
 
@@ -40,7 +40,7 @@ type Options struct {
 	// TestDeadline bounds the run of all tests of a policy; 0 means 10 s.
 	TestDeadline time.Duration
 	// QuietPeriod is how long the directories have to be at rest before they are
-	// loaded; 0 means 50 ms. Writing that never ends is loaded every twenty
+	// loaded; 0 means 100 ms. Writing that never ends is loaded every twenty
 	// quiet periods.
 	QuietPeriod time.Duration
 	// PollInterval is how often the directories are looked at even though the
