@@ -154,6 +154,12 @@ func (a *Account) normalizeAttributes() error {
 	if err := decoder.Decode(&decoded); err != nil {
 		return invalid("attributes", "are not JSON: %w", err)
 	}
+	// The policy engine refuses numbers that no float64 holds, and with them every
+	// decision about the account.
+	var asFloats map[string]any
+	if err := json.Unmarshal(encoded, &asFloats); err != nil {
+		return invalid("attributes", "hold a number that is too large: %w", err)
+	}
 	a.Attributes = decoded
 	return nil
 }

@@ -49,7 +49,7 @@ func readClient(header http.Header, f form) (clientCredentials, error) {
 		return body, &Error{Code: codeInvalidClient, Challenge: true, Description: "the Authorization header is not HTTP Basic with a form-urlencoded client id and secret"}
 	case id == "" && secret == "":
 		return body, nil
-	case body.id != "" || body.secret != "":
+	case body.secret != "" || (body.id != "" && body.id != id):
 		return body, invalidRequest("the client was named both in the Authorization header and in the body; use one of them")
 	}
 	return clientCredentials{id: id, secret: secret, inHeader: true}, nil

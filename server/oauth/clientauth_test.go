@@ -32,7 +32,7 @@ func TestReadClient(t *testing.T) {
 		{name: "a Bearer token is the gate's business", authorization: []string{"Bearer x.y.z"}},
 		{name: "two methods", authorization: []string{basic("a:b")}, body: form{"client_secret": {"b"}}, code: codeInvalidRequest, status: 400},
 		{name: "another id in the body", authorization: []string{basic("a:b")}, body: form{"client_id": {"c"}}, code: codeInvalidRequest, status: 400},
-		{name: "the same id in the body", authorization: []string{basic("a:b")}, body: form{"client_id": {"a"}}, code: codeInvalidRequest, status: 400},
+		{name: "the same id in the body", authorization: []string{basic("a:b")}, body: form{"client_id": {"a"}}, want: clientCredentials{"a", "b", true}},
 		{name: "two headers", authorization: []string{basic("a:b"), basic("a:b")}, code: codeInvalidRequest, status: 400},
 		{name: "another scheme", authorization: []string{"Digest username=a"}, code: codeInvalidClient, status: 401},
 		{name: "no credentials", authorization: []string{"Basic"}, code: codeInvalidClient, status: 401},
