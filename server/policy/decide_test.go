@@ -275,3 +275,26 @@ func TestEval(t *testing.T) {
 		t.Errorf("Eval of the entrypoint = %v, %v", got, err)
 	}
 }
+
+// One call of a builtin can't be interrupted; its caller is answered all the same.
+func TestDeadlineWithinOneBuiltin(t *testing.T) {
+	t.Parallel()
+	f := files{"policies/authz/authz.rego": "package authz\n\ndecision := {\"allow\": regex.match(`(a?){1000}(a?){1000}b`, input.subject.username)}\n"}
+	s, err := Load(t.Context(), f.source(), Options{Deadline: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := request()
+	r.Subject = &authz.Subject{Kind: authz.KindAccount, Username: strings.Repeat("a", 50_000)}
+	if d, err := s.Decide(t.Context(), r); !errors.Is(err, ErrDeadline) || d.Allow {
+		t.Fatalf("Decide = %+v, %v; want ErrDeadline and no decision", d, err)
+	}
+	if n := s.abandoned.Load(); n != 1 {
+		t.Errorf("%d evaluations go on, want 1", n)
+	}
+	s.abandoned.Store(maxAbandoned)
+	r.Subject.Username = "a"
+	if _, err := s.Decide(t.Context(), r); !errors.Is(err, ErrDeadline) {
+		t.Errorf("beyond the bound: %v, want ErrDeadline", err)
+	}
+}

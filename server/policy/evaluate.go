@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -20,26 +21,67 @@ var ErrDeadline = errors.New("the policy took longer than its deadline")
 // ErrUndefined says that a document has no value for the input.
 var ErrUndefined = errors.New("undefined")
 
+// maxAbandoned is how many evaluations of a snapshot may go on after their
+// deadline before further ones are refused at once.
+const maxAbandoned = 64
+
+// outcome is how an evaluation ended.
+type outcome struct {
+	value ast.Value
+	err   error
+}
+
 // evaluate runs a prepared query. A nil value means undefined. An evaluation
 // that was cancelled is an error even where it ended with a result.
 //
 // Evaluation can be cancelled between any two steps, but not within one call of
-// a builtin: a regular expression over a long text is finished first. (Go's
-// take time in proportion to the text, never exponential.)
-func (s *Snapshot) evaluate(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value, now time.Time) (result ast.Value, err error) {
+// a builtin, such as a regular expression over a long text. So it runs beside
+// the caller, who gets the answer at the deadline whatever the builtin does;
+// what goes on beyond it is counted, and bounded.
+func (s *Snapshot) evaluate(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value, now time.Time) (ast.Value, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if s.abandoned.Load() >= maxAbandoned {
+		return nil, fmt.Errorf("%w: %d evaluations before this one are still running beyond theirs", ErrDeadline, maxAbandoned)
+	}
 	cancel := topdown.NewCancel()
-	timer := time.AfterFunc(s.deadline(), cancel.Cancel)
-	defer timer.Stop()
-	defer context.AfterFunc(ctx, cancel.Cancel)()
-	defer func() {
-		if p := recover(); p != nil {
-			result, err = nil, fmt.Errorf("the policy engine panicked: %v", p)
+	ended := make(chan outcome, 1)
+	var left atomic.Bool // set by whichever of the two is done first
+	go func() {
+		value, err := s.run(ctx, q, input, now, cancel)
+		ended <- outcome{value, err}
+		if !left.CompareAndSwap(false, true) {
+			s.abandoned.Add(-1)
 		}
 	}()
+	timer := time.NewTimer(s.deadline())
+	defer timer.Stop()
+	abandon := func(err error) (ast.Value, error) {
+		cancel.Cancel()
+		s.abandoned.Add(1)
+		if !left.CompareAndSwap(false, true) {
+			s.abandoned.Add(-1) // it ended just now
+		}
+		return nil, err
+	}
+	select {
+	case o := <-ended:
+		return o.value, o.err
+	case <-timer.C:
+		return abandon(fmt.Errorf("%w of %s", ErrDeadline, s.deadline()))
+	case <-ctx.Done():
+		return abandon(ctx.Err())
+	}
+}
 
+// run is the part of evaluate that runs beside the caller.
+func (s *Snapshot) run(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value, now time.Time, cancel topdown.Cancel) (value ast.Value, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			value, err = nil, fmt.Errorf("the policy engine panicked: %v", p)
+		}
+	}()
 	options := make([]rego.EvalOption, 0, 8)
 	options = append(options, s.always...)
 	options = append(options, rego.EvalParsedInput(input), rego.EvalExternalCancel(cancel))
@@ -47,12 +89,6 @@ func (s *Snapshot) evaluate(ctx context.Context, q *rego.PreparedEvalQuery, inpu
 		options = append(options, rego.EvalTime(now))
 	}
 	results, err := q.Eval(ctx, options...)
-	if cancel.Cancelled() {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("%w of %s", ErrDeadline, s.deadline())
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -41,6 +42,8 @@ type Snapshot struct {
 	queries map[entrypoint]*rego.PreparedEvalQuery
 	// always are the evaluation options that every evaluation shares.
 	always []rego.EvalOption
+	// abandoned counts evaluations that still run after their deadline.
+	abandoned atomic.Int64
 }
 
 // snapshot makes a loaded policy ready to decide.

@@ -27,8 +27,7 @@ const (
 
 // Source says where policy and data come from. Every part of it may hold both
 // Rego and data, and is loaded as `opa test` loads a directory: .rego, .json,
-// .yaml, .yml and .tar.gz, sub-directories naming the place of the data below
-// them. Names that begin with a dot are left out, at any depth; the given
+// .yaml and .yml, sub-directories naming the place of the data below them. Names that begin with a dot are left out, at any depth; the given
 // directories' own names are not looked at. The zero Source is refused.
 type Source struct {
 	roots []root
@@ -263,12 +262,13 @@ func (s Source) same(before, after []entry) bool {
 // hidden reports whether the loader leaves a name out.
 func hidden(name string) bool { return strings.HasPrefix(name, ".") }
 
-// loadable reports whether OPA's loader knows the kind of file; it passes over
-// all others.
+// loadable reports whether a file is policy or data; all others are passed over.
+// OPA's loader would also unpack .tar.gz, of whatever size they claim to have: a
+// directory is no place for them.
 func loadable(name string) bool {
 	switch path.Ext(name) {
 	case ".rego", ".json", ".yaml", ".yml":
 		return true
 	}
-	return strings.HasSuffix(name, ".tar.gz")
+	return false
 }

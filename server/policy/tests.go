@@ -118,7 +118,12 @@ func (l *loading) runTests(ctx context.Context, c *ast.Compiler, pattern string,
 	if err != nil {
 		return nil, fmt.Errorf("run the policy's tests: %w", err)
 	}
-	defer l.store.Abort(ctx, txn)
+	running := false
+	defer func() {
+		if !running {
+			l.store.Abort(ctx, txn)
+		}
+	}()
 
 	runner := tester.NewRunner().
 		SetCompiler(c).
@@ -135,14 +140,49 @@ func (l *loading) runTests(ctx context.Context, c *ast.Compiler, pattern string,
 		return nil, err
 	}
 	defer start()()
+	running = true
 	var all []*tester.Result
-	for r := range results {
-		all = append(all, r)
+	for ended := false; !ended; {
+		select {
+		case r, ok := <-results:
+			if ended = !ok; ok {
+				all = append(all, r)
+			}
+		case <-ctx.Done():
+			// Most tests end at once now. One within a long call of a builtin does
+			// not, and is not waited for.
+			all, ended = append(all, drain(results)...), true
+		}
 	}
+	go func() {
+		for range results { // what comes too late is dropped
+		}
+		l.store.Abort(context.WithoutCancel(ctx), txn)
+	}()
 	slices.SortFunc(all, func(a, b *tester.Result) int {
 		return cmp.Or(cmp.Compare(a.Location.File, b.Location.File), cmp.Compare(a.Location.Row, b.Location.Row))
 	})
 	return all, nil
+}
+
+// cancelGrace is how long cancelled tests may take to end.
+const cancelGrace = time.Second
+
+// drain takes the results that come within the grace.
+func drain(results <-chan *tester.Result) (all []*tester.Result) {
+	timer := time.NewTimer(cancelGrace)
+	defer timer.Stop()
+	for {
+		select {
+		case r, ok := <-results:
+			if !ok {
+				return all
+			}
+			all = append(all, r)
+		case <-timer.C:
+			return all
+		}
+	}
 }
 
 // result translates one result of OPA's tester.

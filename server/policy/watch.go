@@ -18,6 +18,9 @@ const patience = 20
 // period, so that a checkout of many files is one change. Where the operating
 // system's notifications can't be had, the directories are polled.
 //
+// Loading does not hold up the watch: a change made meanwhile cancels it, so
+// that a test which takes long does not keep its own correction waiting.
+//
 // What is refused is logged and in [Engine.Status]; it does not end the watch.
 func (e *Engine) Watch(ctx context.Context) error {
 	if !slices.ContainsFunc(e.source.roots, func(r root) bool { return r.dir != "" }) {
@@ -57,10 +60,15 @@ func (e *Engine) Watch(ctx context.Context) error {
 		quiet.Reset(min(e.options.QuietPeriod, max(0, latest.Sub(now))))
 	}
 	var seen fingerprint
+	var spared bool // a missing file has been given more time
+	loads := loads{engine: e}
+	defer loads.stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-loads.done:
+			loads.ended(ctx)
 		case event, ok := <-events:
 			if !ok {
 				events = nil
@@ -80,12 +88,73 @@ func (e *Engine) Watch(ctx context.Context) error {
 				touch()
 			}
 		case <-quiet.C:
-			changing = false
 			// Watches first: whatever changes after it was read is then noticed.
 			set.update()
-			seen = e.source.fingerprint()
-			_ = e.reload(ctx, false) // recorded in the status
+			now := e.source.fingerprint()
+			if !spared && seen.lost(now) {
+				// Some programs save by deleting a file and writing it anew.
+				spared = true
+				quiet.Reset(2 * e.options.QuietPeriod)
+				continue
+			}
+			changing, spared, seen = false, false, now
+			loads.start(ctx)
 		}
+	}
+}
+
+// loads are the reloads of one watch: one at a time, the next for what has
+// changed since.
+type loads struct {
+	engine *Engine
+	// cancel and done belong to the reload that is running; nil where none is.
+	cancel context.CancelFunc
+	done   chan struct{}
+	// wanted is set while something has changed since the running one began.
+	wanted bool
+	// cancelled counts those cancelled in a row, so that changes which never end
+	// still let one through.
+	cancelled int
+}
+
+// start reloads now, or as soon as the running reload has ended, which it
+// hastens.
+func (l *loads) start(ctx context.Context) {
+	if l.done != nil {
+		l.wanted = true
+		if l.cancelled < patience {
+			l.cancelled++
+			l.cancel()
+		}
+		return
+	}
+	attempt, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	l.cancel, l.done = cancel, done
+	go func() {
+		defer close(done)
+		_ = l.engine.reload(attempt, false) // recorded in the status
+	}()
+}
+
+// ended takes note that the running reload is over, and starts the next one if
+// one is wanted.
+func (l *loads) ended(ctx context.Context) {
+	l.cancel()
+	l.cancel, l.done = nil, nil
+	if l.wanted {
+		l.wanted = false
+		l.start(ctx)
+		return
+	}
+	l.cancelled = 0
+}
+
+// stop cancels the running reload and waits for it.
+func (l *loads) stop() {
+	if l.done != nil {
+		l.cancel()
+		<-l.done
 	}
 }
 
@@ -101,6 +170,24 @@ func (s Source) fingerprint() fingerprint {
 		return fingerprint{err: err.Error()}
 	}
 	return fingerprint{entries: entries}
+}
+
+// lost reports whether a file that f saw is missing in g.
+func (f fingerprint) lost(g fingerprint) bool {
+	if g.err != "" {
+		return f.err == "" && len(f.entries) > 0
+	}
+	there := make(map[entryKey]bool, len(g.entries))
+	for _, e := range g.entries {
+		there[entryKey{e.root, e.rel}] = true
+	}
+	return slices.ContainsFunc(f.entries, func(e entry) bool { return !there[entryKey{e.root, e.rel}] })
+}
+
+// entryKey names a file within a source.
+type entryKey struct {
+	root int
+	rel  string
 }
 
 func (f fingerprint) same(s Source, g fingerprint) bool {

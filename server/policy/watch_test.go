@@ -352,3 +352,37 @@ func TestWatchIgnoresOtherFiles(t *testing.T) {
 		t.Errorf("%d activations\n%s", n, out)
 	}
 }
+
+// A test that takes long does not keep its own correction waiting.
+func TestWatchSlowTestIsCancelledByTheNextSave(t *testing.T) {
+	t.Parallel()
+	dir, source := simple().dirs(t)
+	looked := make(chan struct{}, 100)
+	e, told := watched(t, source, Options{TestDeadline: time.Hour, Now: func() time.Time {
+		select {
+		case looked <- struct{}{}:
+		default:
+		}
+		return time.Now()
+	}})
+	for len(looked) > 0 {
+		<-looked
+	}
+	writeFile(t, filepath.Join(dir, "policies", "slow_test.rego"),
+		"package slow_test\n\ntest_slow if count([1 | some i in numbers.range(1, 1000000); some j in numbers.range(1, 1000000); i == j + 2000000]) > 0\n")
+	<-looked // its tests have begun
+	if err := os.Remove(filepath.Join(dir, "policies", "slow_test.rego")); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "data", "routes.yaml"), fmt.Sprintf(oneRoute, "corrected"))
+	told.wait(t, "the correction is live", live(e, "/corrected"))
+}
+
+// An archive is not unpacked: it may claim to hold any size.
+func TestSourceLeavesArchivesOut(t *testing.T) {
+	t.Parallel()
+	f := simple().with("data/bundle.tar.gz", "not even gzip")
+	if _, err := Load(t.Context(), f.source(), Options{}); err != nil {
+		t.Errorf("Load: %v", err)
+	}
+}
