@@ -61,8 +61,12 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	s.registerHealth(routes)
 
 	loaders := map[string]gate.Loader{}
-	if s.cfg.Demo {
-		if _, err := s.accounts.EnsureAccounts(ctx, demo.Accounts()); err != nil {
+	if !s.cfg.Demo {
+		if err := s.refuseDemoPasswords(ctx); err != nil {
+			return nil, err
+		}
+	} else {
+		if err := s.loadDemoAccounts(ctx); err != nil {
 			return nil, fmt.Errorf("loading the demo accounts: %w", err)
 		}
 		api := demo.New(demo.Options{Accounts: s.accounts, Logger: s.logger})

@@ -170,3 +170,18 @@ func TestListeningBeyondLoopbackNeedsAnIssuer(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestDemoPasswordsEndWithTheDemo(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "state")
+	s := start(t, func(cfg *server.Config) { cfg.State = state })
+	s.token("johndoe", "secret", "") // its hash is another from now on
+	s.stop()
+
+	cfg := server.DefaultConfig()
+	cfg.Listen, cfg.State = "127.0.0.1:0", state
+	_, err := server.New(t.Context(), cfg, nil)
+	var wrong *server.ConfigError
+	if !errors.As(err, &wrong) || wrong.Option != "state" || !strings.Contains(err.Error(), "alice, carol, johndoe") {
+		t.Errorf("error %v; want one that names the demo accounts", err)
+	}
+}

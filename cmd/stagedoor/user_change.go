@@ -187,7 +187,7 @@ func (c *userPasswdCmd) Run(ctx context.Context, e *env) error {
 
 type userRemoveCmd struct {
 	accountArg
-	Yes bool `help:"Do not ask; needed where standard input is no terminal." short:"y"`
+	Yes bool `help:"Do not ask. Only a terminal is asked at all." short:"y"`
 }
 
 func (*userRemoveCmd) Help() string {
@@ -197,17 +197,14 @@ func (*userRemoveCmd) Help() string {
   stagedoor user remove carol --yes`
 }
 
-// Run asks, unless --yes is given, and removes the account.
+// Run asks, at a terminal and unless --yes is given, and removes the account.
 func (c *userRemoveCmd) Run(ctx context.Context, e *env) error {
-	if !c.Yes && !isTerminal(e.stdin) {
-		return usageError("there is no terminal to ask at whether you are sure; say --yes")
-	}
 	return withAccounts(ctx, e, func(accounts *account.Directory) error {
 		a, err := accounts.Find(ctx, c.Account)
 		if err != nil {
 			return err
 		}
-		if !c.Yes {
+		if !c.Yes && isTerminal(e.stdin) {
 			sure, err := confirm(ctx, e, fmt.Sprintf("Remove the account %s (%s) for good?", printable(a.Username), a.ID))
 			if err != nil {
 				return err

@@ -2,6 +2,12 @@ package demo
 
 import "github.com/stagedoor/stagedoor/server/account"
 
+// Passwords are the demo accounts' passwords by username. They are published, so
+// an account that still has its own is for demonstrations only.
+func Passwords() map[string]string {
+	return map[string]string{"johndoe": "secret", "alice": "secretalice", "carol": "secretcarol"}
+}
+
 // Accounts are the people of the demo. The first two are the original article's,
 // with its very hashes; their passwords are no secret: johndoe / secret (an
 // administrator), alice / secretalice (a client, disabled) and carol /
