@@ -162,8 +162,8 @@ func TestAttackManyLoginsAtOnce(t *testing.T) {
 	s := start(t, nil)
 	token := s.token("johndoe", "secret", "")
 	var logins sync.WaitGroup
-	statuses := make(chan int, 200)
-	for range 200 {
+	statuses := make(chan int, manyLogins)
+	for range manyLogins {
 		logins.Go(func() { statuses <- s.login("carol", "secretcarol", "").StatusCode })
 	}
 	for range 200 {

@@ -123,7 +123,7 @@ func (a answer) json(t *testing.T) map[string]any {
 func (r *running) do(request *http.Request) answer {
 	r.t.Helper()
 	client := http.Client{
-		Timeout:       30 * time.Second,
+		Timeout:       2 * time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)
