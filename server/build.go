@@ -41,19 +41,19 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	keyring, err := token.OpenKeyring(ctx, s.store, token.KeyringOptions{
+	s.keyring, err = token.OpenKeyring(ctx, s.store, token.KeyringOptions{
 		Algorithm: s.cfg.SigningAlgorithm, HMACSecret: secret,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the signing keys: %w", err)
 	}
-	verifier := newVerifier(keyring, s.issuer, audience)
+	verifier := newVerifier(s.keyring, s.issuer, audience)
 	authenticator := account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{
 		DisableThrottle: !s.cfg.LoginThrottle, Logger: s.logger,
 	})
 
 	tokens := oauth.New(oauth.Options{
-		Policy: s.engine, Authenticator: authenticator, Keyring: keyring,
+		Policy: s.engine, Authenticator: authenticator, Keyring: s.keyring,
 		Issuer: s.issuer, Audience: audience, MaxLifetime: s.cfg.MaxTokenLifetime, Logger: s.logger,
 	})
 	routes := newRouter()
@@ -99,13 +99,20 @@ func newRouter() *gin.Engine {
 	router.RedirectFixedPath = false
 	router.HandleMethodNotAllowed = true
 	router.ForwardedByClientIP = false
-	router.NoRoute(func(c *gin.Context) {
-		problem.Write(c.Writer, problem.Problem{Status: http.StatusNotFound})
-	})
-	router.NoMethod(func(c *gin.Context) {
-		problem.Write(c.Writer, problem.Problem{Status: http.StatusMethodNotAllowed})
-	})
+	router.NoRoute(refuse(http.StatusNotFound))
+	router.NoMethod(refuse(http.StatusMethodNotAllowed))
 	return router
+}
+
+// refuse answers what the policy allowed and nobody serves.
+func refuse(status int) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		p := problem.Problem{Status: status}
+		if passage := gate.FromGin(c); passage != nil {
+			p.DecisionID, p.RequestID = passage.DecisionID, passage.RequestID
+		}
+		problem.Write(c.Writer, p)
+	}
 }
 
 // headAsGet lets HEAD reach the handlers of GET (RFC 9110 section 9.3.2); the

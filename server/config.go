@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stagedoor/stagedoor/server/gate"
 )
 
 // Config is everything that can be said to a server. Its zero value is not
@@ -115,7 +117,7 @@ func (c *Config) Validate() error {
 			return &ConfigError{Option: "issuer", Err: err}
 		}
 	} else if !isLoopback(host) {
-		return invalid("issuer", "listening on %s, beyond loopback, needs the public URL that clients use; set it, such as --issuer https://auth.example.com", c.Listen)
+		return invalid("listen", "%s is beyond loopback, which needs the public URL that clients use: set the issuer, such as --issuer https://auth.example.com", c.Listen)
 	}
 	if err := validState(c.State); err != nil {
 		return err
@@ -142,7 +144,7 @@ func (c *Config) Validate() error {
 		return &ConfigError{Option: "trusted-proxies", Err: err}
 	}
 	for _, origin := range c.CORSOrigins {
-		if err := validOrigin(origin); err != nil {
+		if err := gate.CheckOrigin(origin); err != nil {
 			return &ConfigError{Option: "cors-origins", Err: err}
 		}
 	}
@@ -202,20 +204,6 @@ func validDir(option, dir string) error {
 	}
 	if !info.IsDir() {
 		return invalid(option, "%s is not a directory", dir)
-	}
-	return nil
-}
-
-func validOrigin(origin string) error {
-	if origin == "*" {
-		return nil
-	}
-	u, err := url.Parse(origin)
-	if err != nil {
-		return err
-	}
-	if (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || origin != u.Scheme+"://"+u.Host {
-		return fmt.Errorf("%q is not an origin: scheme://host[:port], such as https://app.example.com, or *", origin)
 	}
 	return nil
 }

@@ -166,7 +166,7 @@ func TestListeningBeyondLoopbackNeedsAnIssuer(t *testing.T) {
 	cfg.Listen, cfg.State = "0.0.0.0:0", t.TempDir()
 	_, err := server.New(context.Background(), cfg, nil)
 	var wrong *server.ConfigError
-	if !errors.As(err, &wrong) || wrong.Option != "issuer" {
+	if !errors.As(err, &wrong) || wrong.Option != "listen" {
 		t.Errorf("error %v", err)
 	}
 }

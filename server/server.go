@@ -16,6 +16,7 @@ import (
 	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/store"
+	"github.com/stagedoor/stagedoor/server/token"
 )
 
 // Limits against slow and greedy clients. They are constants until somebody
@@ -37,6 +38,7 @@ type Server struct {
 	store    *store.Store
 	accounts *account.Directory
 	engine   *policy.Engine
+	keyring  *token.Keyring
 	listener net.Listener
 	issuer   string
 	http     *http.Server
@@ -124,6 +126,7 @@ func (s *Server) Issuer() string { return s.issuer }
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.engine.Watch(ctx) })
+	group.Go(func() error { return s.poll(ctx) })
 	group.Go(func() error {
 		serve := s.http.Serve
 		if s.http.TLSConfig != nil {

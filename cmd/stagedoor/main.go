@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,7 +42,7 @@ type cli struct {
 	Config    configFlag `help:"YAML file of options; its keys are the long flag names." type:"path" placeholder:"FILE" env:"STAGEDOOR_CONFIG"`
 	State     string     `help:"Directory of everything the server writes. Default: ${default}." default:"stagedoor-state" placeholder:"DIR" env:"STAGEDOOR_STATE"`
 	LogFormat logFormat  `help:"How to log to standard error: text or json. Default: ${default}." default:"text" placeholder:"FORMAT" env:"STAGEDOOR_LOG_FORMAT"`
-	LogLevel  slog.Level `help:"What to log: debug, info, warn or error. Default: ${default}." default:"info" placeholder:"LEVEL" env:"STAGEDOOR_LOG_LEVEL"`
+	LogLevel  logLevel   `help:"What to log: debug, info, warn or error. Default: ${default}." default:"info" placeholder:"LEVEL" env:"STAGEDOOR_LOG_LEVEL"`
 
 	Serve   serveCmd   `cmd:"" help:"Serve login, tokens and protected routes."`
 	Init    initCmd    `cmd:"" help:"Write policies and data of your own to start from."`
@@ -101,7 +102,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 	err = command.Run(&env{
 		stdin: stdin, stdout: stdout, stderr: stderr,
-		logger:  newLogger(stderr, root.LogFormat, root.LogLevel),
+		logger:  newLogger(stderr, root.LogFormat, root.LogLevel.Level),
 		state:   root.State,
 		options: options,
 		now:     time.Now,
@@ -150,6 +151,18 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 type usageError string
 
 func (u usageError) Error() string { return string(u) }
+
+// logLevel is a slog.Level whose error names the choices.
+type logLevel struct{ slog.Level }
+
+// UnmarshalText takes the four names, in any case.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	switch strings.ToLower(string(text)) {
+	case "debug", "info", "warn", "error":
+		return l.Level.UnmarshalText(text)
+	}
+	return fmt.Errorf("%q is not one of debug, info, warn, error", text)
+}
 
 // logFormat is text or json.
 type logFormat string

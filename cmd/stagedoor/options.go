@@ -87,7 +87,7 @@ func (o *optionSources) read(name string) error {
 	o.file, o.keys = name, make(map[string]*yaml.Node)
 	var document yaml.Node
 	if err := yaml.Unmarshal(text, &document); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return yamlError(name, err)
 	}
 	if len(document.Content) == 0 {
 		return nil
@@ -105,6 +105,17 @@ func (o *optionSources) read(name string) error {
 		o.keys[key.Value] = value
 	}
 	return nil
+}
+
+// yamlError puts the line where editors look for it: behind the file's name.
+func yamlError(name string, err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(text, "line "); ok {
+		if line, what, ok := strings.Cut(rest, ": "); ok {
+			return fmt.Errorf("%s:%s: %s", name, line, what)
+		}
+	}
+	return fmt.Errorf("%s: %s", name, text)
 }
 
 // Validate refuses a key that is no option.

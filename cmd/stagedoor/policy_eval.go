@@ -22,6 +22,8 @@ import (
 const longestInput = 16 << 20
 
 type policyEvalCmd struct {
+	File string `arg:"" optional:"" help:"The same as --input FILE."`
+
 	Input      string   `help:"JSON file with the input, or - for standard input; instead of the flags that describe a request." placeholder:"FILE" group:"The question"`
 	Method     string   `help:"Method of the request. Default: GET." placeholder:"METHOD" group:"The question"`
 	Path       string   `help:"Canonical path of the request, perhaps with a query." placeholder:"/PATH" group:"The question"`
@@ -53,6 +55,12 @@ func (*policyEvalCmd) Help() string {
 
 // Validate refuses flags that say nothing together.
 func (c *policyEvalCmd) Validate() error {
+	if c.File != "" {
+		if c.Input != "" {
+			return errors.New("the input is named twice: leave out --input, or the file")
+		}
+		c.Input = c.File
+	}
 	described := c.Header != nil || c.Method != "" || c.Path != "" || c.Host != "" || c.ClientIP != "" || c.User != "" || c.Scope != "" || c.Resource != ""
 	switch {
 	case c.Input != "" && described:

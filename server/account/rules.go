@@ -19,6 +19,7 @@ const (
 	maxFullName   = 256
 	maxRole       = 128
 	maxRoles      = 1000
+	maxRoleBytes  = 3 << 10 // together: a token of 8 KiB has to hold them
 	maxAttributes = 64 << 10
 	maxPassword   = 1024
 	weakPassword  = 8
@@ -100,6 +101,9 @@ func (a *Account) normalizeFullName() error {
 func (a *Account) normalizeRoles() error {
 	if len(a.Roles) > maxRoles {
 		return invalid("roles", "are more than %d", maxRoles)
+	}
+	if total := len(strings.Join(a.Roles, "")); total > maxRoleBytes {
+		return invalid("roles", "have names of %d bytes together; at most %d are good, so that a token can hold them", total, maxRoleBytes)
 	}
 	roles := make([]string, 0, len(a.Roles))
 	var errs []error

@@ -20,8 +20,8 @@ func newCORS(origins []string) (*cors.Cors, error) {
 		return nil, nil // the library would admit every origin
 	}
 	for _, origin := range origins {
-		if !isOrigin(origin) {
-			return nil, fmt.Errorf(`gate: CORSOrigins: %q is no origin; write it as in "https://app.example.com", without a path`, origin)
+		if err := CheckOrigin(origin); err != nil {
+			return nil, fmt.Errorf("gate: CORSOrigins: %w", err)
 		}
 	}
 	return cors.New(cors.Options{
@@ -36,15 +36,23 @@ func newCORS(origins []string) (*cors.Cors, error) {
 	}), nil
 }
 
-// isOrigin is RFC 6454 section 6.1, with at most one asterisk.
-func isOrigin(origin string) bool {
+// CheckOrigin reports what can't be an entry of Options.CORSOrigins: it is "*",
+// an origin (RFC 6454 section 6.1), or one whose host's leftmost label is an
+// asterisk, such as https://*.example.com.
+func CheckOrigin(origin string) error {
 	if origin == "*" {
-		return true
+		return nil
 	}
-	u, err := url.Parse(strings.Replace(origin, "*", "x", 1))
-	return err == nil && u.Scheme != "" && u.Host != "" && u.User == nil &&
-		u.Path == "" && u.RawQuery == "" && u.Fragment == "" && !strings.ContainsAny(origin, "?#") &&
-		!strings.Contains(u.Host, "*")
+	scheme, host, _ := strings.Cut(origin, "://")
+	exact := origin
+	if parent, wildcard := strings.CutPrefix(host, "*."); wildcard && strings.Contains(parent, ".") {
+		exact = scheme + "://" + parent
+	}
+	u, err := url.Parse(exact)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || exact != u.Scheme+"://"+u.Host || strings.Contains(exact, "*") {
+		return fmt.Errorf("%q is no origin: scheme://host[:port], such as https://app.example.com or https://*.example.com, or * for all", origin)
+	}
+	return nil
 }
 
 // preflight is the method that an admitted CORS preflight asks about; empty for

@@ -26,6 +26,11 @@ func (s *Service) serveToken(w http.ResponseWriter, r *http.Request) {
 		slog.String("client_id", result.clientID), slog.String("scope", result.answer.Scope),
 		slog.String("jti", result.id), slog.Int64("expires_in", result.answer.ExpiresIn),
 	)...)
+	if caller.grantType == grantPassword {
+		s.cautioned.Do(func() {
+			s.logger.Warn("a login used the password grant, which RFC 9700 section 2.4 forbids to new applications; see docs/security.md", "grant_type", grantPassword)
+		})
+	}
 	writeJSON(w, http.StatusOK, result.answer)
 }
 

@@ -43,7 +43,7 @@ func (g passwordGrant) authenticate(ctx context.Context, r *tokenRequest) (*logi
 	}
 	return &login{
 		subject: *attempt.Account.Subject(),
-		amr:     []string{"pwd"},
+		amr:     []string{amrPassword},
 		accept:  attempt.Accept, reject: attempt.Reject,
 	}, nil
 }

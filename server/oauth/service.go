@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"net/http"
 	"net/netip"
 	"time"
@@ -74,10 +75,11 @@ type Service struct {
 	realm            string
 	logger           *slog.Logger
 	now              func() time.Time
+	// cautioned is done once the log has warned of the password grant.
+	cautioned sync.Once
 }
 
-// New makes a Service. It warns once that the password grant is there (RFC 9700
-// section 2.4).
+// New makes a Service.
 func New(o Options) *Service {
 	s := &Service{
 		decide: func(ctx context.Context, r *authz.GrantRequest) (authz.Grant, error) {
@@ -103,7 +105,6 @@ func New(o Options) *Service {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.logger.Warn("the password grant is available: RFC 9700 section 2.4 forbids it to new applications; the policy's data says whether it is allowed", "grant_type", grantPassword)
 	return s
 }
 

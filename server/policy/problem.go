@@ -63,17 +63,15 @@ func (p Problem) String() string {
 		b.WriteString(": ")
 	}
 	fmt.Fprintf(&b, "%s: %s", p.Code, p.Message)
-	if p.Expected != "" || p.Got != "" {
-		fmt.Fprintf(&b, " (expected %s, got %s)", orUnknown(p.Expected), orUnknown(p.Got))
+	switch {
+	case p.Expected != "" && p.Got != "":
+		fmt.Fprintf(&b, " (expected %s, got %s)", p.Expected, p.Got)
+	case p.Expected != "":
+		fmt.Fprintf(&b, " (expected %s)", p.Expected)
+	case p.Got != "":
+		fmt.Fprintf(&b, " (got %s)", p.Got)
 	}
 	return b.String()
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "something else"
-	}
-	return s
 }
 
 // LoadError says why a policy was refused. It is returned by [Load], [New],
