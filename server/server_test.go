@@ -78,6 +78,7 @@ func start(t *testing.T, change func(*server.Config)) *running {
 	cfg.Listen = "127.0.0.1:0"
 	cfg.State = filepath.Join(t.TempDir(), "state")
 	cfg.Demo = true
+	cfg.PolicyTimeout = time.Minute // tests of other things don't depend on the machine's speed
 	if change != nil {
 		change(&cfg)
 	}

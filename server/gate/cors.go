@@ -50,7 +50,7 @@ func CheckOrigin(origin string) error {
 	}
 	u, err := url.Parse(exact)
 	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || exact != u.Scheme+"://"+u.Host || strings.Contains(exact, "*") {
-		return fmt.Errorf("%q is no origin: scheme://host[:port], such as https://app.example.com or https://*.example.com, or * for all", origin)
+		return fmt.Errorf("%q is not an origin: scheme://host[:port], such as https://app.example.com or https://*.example.com, or * for all", origin)
 	}
 	return nil
 }

@@ -3,9 +3,9 @@ package oauth
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
