@@ -76,7 +76,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 
 	proxies, err := s.cfg.trustedProxies()
 	if err != nil {
-		return nil, &ConfigError{Option: "trusted-proxies", Err: err}
+		return nil, err
 	}
 	door, err := gate.New(gate.Options{
 		Policy: s.engine, Tokens: verifier, Subjects: s.accounts, Issuer: s.issuer, Realm: realm,

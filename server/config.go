@@ -93,7 +93,9 @@ func DefaultConfig() Config {
 // the option was set.
 type ConfigError struct {
 	Option string
-	Err    error
+	// Value is the item that is wrong, where the option is a list.
+	Value string
+	Err   error
 }
 
 func (e *ConfigError) Error() string { return e.Option + ": " + e.Err.Error() }
@@ -141,16 +143,16 @@ func (c *Config) Validate() error {
 		return invalid("max-bcrypt-cost", "%d is not between 4 and 16", c.MaxBcryptCost)
 	}
 	if _, err := c.trustedProxies(); err != nil {
-		return &ConfigError{Option: "trusted-proxies", Err: err}
+		return err
 	}
 	for _, origin := range c.CORSOrigins {
 		if err := gate.CheckOrigin(origin); err != nil {
-			return &ConfigError{Option: "cors-origins", Err: err}
+			return &ConfigError{Option: "cors-origins", Value: origin, Err: err}
 		}
 	}
 	for _, name := range c.PolicyHeaders {
 		if err := validPolicyHeader(name); err != nil {
-			return &ConfigError{Option: "policy-headers", Err: err}
+			return &ConfigError{Option: "policy-headers", Value: name, Err: err}
 		}
 	}
 	if c.PolicyTimeout <= 0 {
@@ -234,7 +236,7 @@ func (c *Config) trustedProxies() ([]netip.Prefix, error) {
 		}
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not an address or a CIDR range, such as 10.0.0.0/8", text)
+			return nil, &ConfigError{Option: "trusted-proxies", Value: text, Err: fmt.Errorf("%q is not an address or a CIDR range, such as 10.0.0.0/8", text)}
 		}
 		prefixes = append(prefixes, prefix.Masked())
 	}

@@ -127,7 +127,7 @@ func report(stderr io.Writer, options *optionSources, err error) int {
 	}
 	var wrongOption *server.ConfigError
 	if errors.As(err, &wrongOption) {
-		fmt.Fprintf(stderr, "stagedoor: %s: %v\n", options.where(wrongOption.Option), wrongOption.Err)
+		fmt.Fprintf(stderr, "stagedoor: %s: %v\n", options.where(wrongOption.Option, wrongOption.Value), wrongOption.Err)
 		return exitUsage
 	}
 	var code exitCode

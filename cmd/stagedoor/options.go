@@ -22,8 +22,16 @@ type optionSources struct {
 }
 
 // where names the place that set an option, such as "stagedoor.yaml:3: listen".
-func (o *optionSources) where(option string) string {
+// For one of the items of a list in the file it is the item's own line.
+func (o *optionSources) where(option, item string) string {
 	if source, ok := o.sources[option]; ok {
+		if node := o.keys[option]; node != nil && item != "" && source == o.inFile(option, node.Line) {
+			for _, line := range node.Content {
+				if line.Value == item {
+					return o.inFile(option, line.Line)
+				}
+			}
+		}
 		return source
 	}
 	return "--" + option
@@ -46,9 +54,14 @@ func (o *optionSources) learn(command *kong.Context) {
 		if variable := setVariable(flag); variable != "" {
 			o.sources[flag.Name] = variable
 		} else if node, ok := o.keys[flag.Name]; ok {
-			o.sources[flag.Name] = fmt.Sprintf("%s:%d: %s", o.file, node.Line, flag.Name)
+			o.sources[flag.Name] = o.inFile(flag.Name, node.Line)
 		}
 	}
+}
+
+// inFile names a line of the file.
+func (o *optionSources) inFile(option string, line int) string {
+	return fmt.Sprintf("%s:%d: %s", o.file, line, option)
 }
 
 // setVariable is the environment variable that sets the flag, if one does.
