@@ -299,6 +299,26 @@ func TestLockoutCanNotLockTheOwnerOutForEver(t *testing.T) {
 		r.clock.advance(time.Minute)
 		r.mustLogin("carol", "secretcarol", home)
 	})
+	t.Run("where the owner has never been, while the guessing goes on", func(t *testing.T) {
+		r := newRig(t)
+		r.carol()
+		attack(r)
+		for tries := 1; ; tries++ {
+			// Whenever the delay is over, somebody else comes first.
+			r.guess(1, "carol", netip.AddrFrom4([4]byte{11, byte(tries >> 8), byte(tries), 1}))
+			attempt, err := r.authenticator.Authenticate(t.Context(), "carol", "secretcarol", home)
+			if err == nil {
+				if err := attempt.Accept(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if !errors.Is(err, account.ErrBadCredentials) || tries == 100 {
+				t.Fatalf("try %d: %v", tries, err)
+			}
+			r.clock.advance(10 * time.Second)
+		}
+	})
 	t.Run("at the guesser's own address, a quarter of an hour later", func(t *testing.T) {
 		r := newRig(t)
 		r.carol()

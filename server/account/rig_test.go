@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
 	"sync"
@@ -54,6 +55,7 @@ type rig struct {
 	directory     *account.Directory
 	authenticator *account.Authenticator
 
+	ids     *rand.ChaCha8
 	guesses int
 
 	mu    sync.Mutex
@@ -65,7 +67,8 @@ func cheapHasher() *account.Hasher {
 }
 
 func newRig(t *testing.T, change ...func(*account.AuthenticatorOptions)) *rig {
-	r := &rig{t: t, path: filepath.Join(t.TempDir(), "stagedoor.db"), clock: &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, hasher: cheapHasher()}
+	// Ids are the same in every run, and so are the turns that addresses have.
+	r := &rig{t: t, ids: rand.NewChaCha8([32]byte{1}), path: filepath.Join(t.TempDir(), "stagedoor.db"), clock: &clock{now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, hasher: cheapHasher()}
 	r.open(change...)
 	return r
 }
@@ -83,7 +86,7 @@ func (r *rig) open(change ...func(*account.AuthenticatorOptions)) {
 		}
 	})
 	r.store = opened
-	r.directory = account.New(opened, account.Options{Hasher: r.hasher, Now: r.clock.Now})
+	r.directory = account.New(opened, account.Options{Hasher: r.hasher, Now: r.clock.Now, Rand: r.ids})
 	r.authenticate(change...)
 }
 

@@ -18,6 +18,10 @@ const (
 	// addresses. Other people pay for these, so they are never long.
 	wideFree, wideMax = 20, time.Minute
 
+	// While an account is delayed for everyone, a new address has its turn for ten
+	// seconds out of eighty, on average.
+	turnLength, turnsShare = 10 * time.Second, 8
+
 	forgetFailures = 24 * time.Hour
 	forgetKnown    = 30 * 24 * time.Hour
 	refreshKnown   = 24 * time.Hour
@@ -45,7 +49,9 @@ func delay(failures, free int, longest time.Duration) time.Duration {
 // from which the account has logged in lately is spared the two wide counts. So
 // where the owner has been before, guesses from elsewhere do not count against
 // them, nor do guesses at others from the same address. Where the owner is new,
-// a delay is a minute at most.
+// the delay of the account is a minute at most; and lest guesses that never end
+// renew it for ever, an address that has used up none of its delays is checked
+// all the same when it has its turn.
 //
 // A success forgets the first count only: an account of one's own must not buy
 // new guesses at others.
@@ -116,12 +122,20 @@ func (t *throttle) look(ctx context.Context, keys loginKeys) (throttled, error) 
 	isKnown = isKnown && age(known) < forgetKnown
 	delayed := delays(marks[keys.pair], pairFree, pairMax)
 	if !isKnown {
-		delayed = delayed || delays(marks[keys.address], wideFree, wideMax) || delays(marks[keys.account], wideFree, wideMax)
+		delayed = delayed || delays(marks[keys.address], wideFree, wideMax) ||
+			delays(marks[keys.account], wideFree, wideMax) && (marks[keys.pair].Failures > pairFree || !hasTurn(keys.pair, now))
 	}
 	return throttled{
 		delayed: delayed,
 		settled: marks[keys.pair].Failures == 0 && isKnown && age(known) < refreshKnown,
 	}, nil
+}
+
+// hasTurn gives every address its turns, one of turnsShare times of turnLength,
+// at which the delay of the account does not count.
+func hasTurn(pair string, now time.Time) bool {
+	sum := sha256.Sum256(fmt.Appendf(nil, "turn %s %d", pair, now.UnixNano()/int64(turnLength)))
+	return sum[0]%turnsShare == 0
 }
 
 // failed counts a failure, and now and then clears out what is forgotten.
