@@ -165,10 +165,13 @@ func (s *Server) keepStatus(status policy.Status) {
 			return err
 		}
 		_, err = file.Write(append(text, '\n'))
-		if err = errors.Join(err, file.Close()); err != nil {
+		if err = errors.Join(err, file.Close()); err == nil {
+			err = os.Rename(file.Name(), filepath.Join(s.cfg.State, StatusFile))
+		}
+		if err != nil {
 			return errors.Join(err, os.Remove(file.Name()))
 		}
-		return os.Rename(file.Name(), filepath.Join(s.cfg.State, StatusFile))
+		return nil
 	}()
 	if err != nil {
 		s.logger.Error("the policy's status could not be kept", "error", err)

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
@@ -185,7 +183,7 @@ func (r *rehearsal) ask(ctx context.Context, q Question, ip netip.Addr) (*authz.
 		return nil, err
 	}
 	for name, values := range q.Headers {
-		if slices.Contains(credentialHeaders, strings.ToLower(name)) {
+		if gate.CarriesCredentials(name) {
 			return nil, fmt.Errorf("the header %s carries credentials; name the user instead", name)
 		}
 		request.Header[http.CanonicalHeaderKey(name)] = values

@@ -16,31 +16,40 @@ import (
 // optionSources remembers where each option was set, so that an error can name
 // the flag, the variable, or the file and line.
 type optionSources struct {
-	file    string
-	keys    map[string]*yaml.Node // value nodes of the file, by key
-	sources map[string]string     // what to call an option in an error
+	file      string
+	keys      map[string]*yaml.Node // value nodes of the file, by key
+	variables map[string]string     // options that a variable has set
+	inFile    map[string]*yaml.Node // options that the file has set
 }
 
 // where names the place that set an option, such as "stagedoor.yaml:3: listen".
 // For one of the items of a list in the file it is the item's own line.
 func (o *optionSources) where(option, item string) string {
-	if source, ok := o.sources[option]; ok {
-		if node := o.keys[option]; node != nil && item != "" && source == o.inFile(option, node.Line) {
-			for _, line := range node.Content {
-				if line.Value == item {
-					return o.inFile(option, line.Line)
-				}
-			}
-		}
-		return source
+	if variable, ok := o.variables[option]; ok {
+		return variable
 	}
-	return "--" + option
+	node, ok := o.inFile[option]
+	if !ok {
+		return "--" + option
+	}
+	for _, listed := range node.Content {
+		if item != "" && listed.Value == item {
+			node = listed
+			break
+		}
+	}
+	return o.position(node, option)
+}
+
+// position names a place in the file.
+func (o *optionSources) position(node *yaml.Node, option string) string {
+	return fmt.Sprintf("%s:%d: %s", o.file, node.Line, option)
 }
 
 // learn notes which options came from a variable or from the file. A flag on
 // the command line precedes both.
 func (o *optionSources) learn(command *kong.Context) {
-	o.sources = make(map[string]string)
+	o.variables, o.inFile = make(map[string]string), make(map[string]*yaml.Node)
 	onCommandLine := make(map[string]bool)
 	for _, path := range command.Path {
 		if path.Flag != nil && !path.Resolved {
@@ -52,16 +61,11 @@ func (o *optionSources) learn(command *kong.Context) {
 			continue
 		}
 		if variable := setVariable(flag); variable != "" {
-			o.sources[flag.Name] = variable
+			o.variables[flag.Name] = variable
 		} else if node, ok := o.keys[flag.Name]; ok {
-			o.sources[flag.Name] = o.inFile(flag.Name, node.Line)
+			o.inFile[flag.Name] = node
 		}
 	}
-}
-
-// inFile names a line of the file.
-func (o *optionSources) inFile(option string, line int) string {
-	return fmt.Sprintf("%s:%d: %s", o.file, line, option)
 }
 
 // setVariable is the environment variable that sets the flag, if one does.
@@ -164,28 +168,24 @@ func (o *optionSources) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) 
 	}
 	value, err := optionValue(node, flag)
 	if err != nil {
-		return nil, &fileError{o.file, node.Line, flag.Name, err}
+		return nil, &fileError{o.position(node, flag.Name), err}
 	}
 	// Tried here, where the line is known: kong's own error would not name it.
 	scratch := reflect.New(flag.Target.Type()).Elem()
 	scan := kong.Scan().PushTyped(value, kong.FlagValueToken)
 	if err = flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: scan}, scratch); err != nil {
-		return nil, &fileError{o.file, node.Line, flag.Name, err}
+		return nil, &fileError{o.position(node, flag.Name), err}
 	}
 	return value, nil
 }
 
 // fileError is a value in the file that its option can't have.
 type fileError struct {
-	file   string
-	line   int
-	option string
-	err    error
+	where string // file, line and option
+	err   error
 }
 
-func (e *fileError) Error() string {
-	return fmt.Sprintf("%s:%d: %s: %v", e.file, e.line, e.option, e.err)
-}
+func (e *fileError) Error() string { return e.where + ": " + e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }
 
 var errNotScalar = errors.New("needs a single value")

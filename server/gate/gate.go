@@ -61,19 +61,37 @@ func New(o Options) (*Gate, error) {
 	return &Gate{o: o, headers: headers, cors: origins}, nil
 }
 
+// CheckHeader reports what can't be an entry of Options.Headers: no header name
+// (RFC 9110 section 5.1), or a header that carries credentials. The policy never
+// sees those: decisions are logged, and replayed, with their input.
+func CheckHeader(name string) error {
+	if !isToken(name) {
+		return fmt.Errorf("%q is not a header name", name)
+	}
+	if CarriesCredentials(name) {
+		return fmt.Errorf("%s carries credentials, which the policy never sees; remove it", name)
+	}
+	return nil
+}
+
+// CarriesCredentials reports whether a header of this name, in any case, holds
+// credentials.
+func CarriesCredentials(name string) bool {
+	switch http.CanonicalHeaderKey(name) {
+	case "Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie":
+		return true
+	}
+	return false
+}
+
 // visibleHeaders checks the names of the headers that the policy may see.
 func visibleHeaders(names []string) ([]string, error) {
 	var canonical []string
 	for _, name := range names {
-		if !isToken(name) {
-			return nil, fmt.Errorf("gate: Headers: %q is no header name", name)
+		if err := CheckHeader(name); err != nil {
+			return nil, fmt.Errorf("gate: Headers: %w", err)
 		}
-		name = http.CanonicalHeaderKey(name)
-		switch name {
-		case "Authorization", "Proxy-Authorization", "Cookie":
-			return nil, fmt.Errorf("gate: Headers: %s carries credentials, which the policy never sees; remove it", name)
-		}
-		canonical = append(canonical, name)
+		canonical = append(canonical, http.CanonicalHeaderKey(name))
 	}
 	slices.Sort(canonical)
 	return slices.Compact(canonical), nil

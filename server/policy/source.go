@@ -27,8 +27,9 @@ const (
 
 // Source says where policy and data come from. Every part of it may hold both
 // Rego and data, and is loaded as `opa test` loads a directory: .rego, .json,
-// .yaml and .yml, sub-directories naming the place of the data below them. Names that begin with a dot are left out, at any depth; the given
-// directories' own names are not looked at. The zero Source is refused.
+// .yaml and .yml, sub-directories naming the place of the data below them. Names
+// that begin with a dot are left out, at any depth; the given directories' own
+// names are not looked at. The zero Source is refused.
 type Source struct {
 	roots []root
 }

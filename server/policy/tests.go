@@ -118,12 +118,7 @@ func (l *loading) runTests(ctx context.Context, c *ast.Compiler, pattern string,
 	if err != nil {
 		return nil, fmt.Errorf("run the policy's tests: %w", err)
 	}
-	running := false
-	defer func() {
-		if !running {
-			l.store.Abort(ctx, txn)
-		}
-	}()
+	release := func() { l.store.Abort(context.WithoutCancel(ctx), txn) }
 
 	runner := tester.NewRunner().
 		SetCompiler(c).
@@ -137,28 +132,34 @@ func (l *loading) runTests(ctx context.Context, c *ast.Compiler, pattern string,
 	}
 	results, err := runner.RunTests(ctx, txn)
 	if err != nil {
+		release()
 		return nil, err
 	}
 	defer start()()
-	running = true
 	var all []*tester.Result
-	for ended := false; !ended; {
+	cancelled, patienceOver := ctx.Done(), (<-chan time.Time)(nil)
+	for results != nil {
 		select {
 		case r, ok := <-results:
-			if ended = !ok; ok {
-				all = append(all, r)
+			if !ok {
+				release()
+				results = nil
+				continue
 			}
-		case <-ctx.Done():
-			// Most tests end at once now. One within a long call of a builtin does
-			// not, and is not waited for.
-			all, ended = append(all, drain(results)...), true
+			all = append(all, r)
+		case <-cancelled:
+			// Most tests end at once now.
+			cancelled, patienceOver = nil, time.After(cancelGrace)
+		case <-patienceOver:
+			// One within a long call of a builtin does not, and is not waited for.
+			go func(late <-chan *tester.Result) {
+				for range late { // nobody wants it any more
+				}
+				release()
+			}(results)
+			results = nil
 		}
 	}
-	go func() {
-		for range results { // what comes too late is dropped
-		}
-		l.store.Abort(context.WithoutCancel(ctx), txn)
-	}()
 	slices.SortFunc(all, func(a, b *tester.Result) int {
 		return cmp.Or(cmp.Compare(a.Location.File, b.Location.File), cmp.Compare(a.Location.Row, b.Location.Row))
 	})
@@ -167,23 +168,6 @@ func (l *loading) runTests(ctx context.Context, c *ast.Compiler, pattern string,
 
 // cancelGrace is how long cancelled tests may take to end.
 const cancelGrace = time.Second
-
-// drain takes the results that come within the grace.
-func drain(results <-chan *tester.Result) (all []*tester.Result) {
-	timer := time.NewTimer(cancelGrace)
-	defer timer.Stop()
-	for {
-		select {
-		case r, ok := <-results:
-			if !ok {
-				return all
-			}
-			all = append(all, r)
-		case <-timer.C:
-			return all
-		}
-	}
-}
 
 // result translates one result of OPA's tester.
 func (l *loading) result(r *tester.Result, why explanation) TestResult {
