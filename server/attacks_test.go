@@ -18,8 +18,11 @@ func TestAttacksOnTokens(t *testing.T) {
 	encode := base64.RawURLEncoding.EncodeToString
 	header := func(json string) string { return encode([]byte(json)) + "." + parts[1] + "." + parts[2] }
 	unsigned := func(json string) string { return encode([]byte(json)) + "." + parts[1] + "." }
-	flipped := []byte(parts[2])
-	flipped[5] ^= 1
+	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature[5] ^= 1
 
 	for _, c := range []struct {
 		name, token string
@@ -37,7 +40,7 @@ func TestAttacksOnTokens(t *testing.T) {
 		{"unknown crit", header(`{"alg":"EdDSA","typ":"at+jwt","crit":["x"],"x":1}`), 401},
 		{"b64 false", header(`{"alg":"EdDSA","typ":"at+jwt","b64":false,"crit":["b64"]}`), 401},
 		{"typ JWT", header(`{"alg":"EdDSA","typ":"JWT"}`), 401},
-		{"another signature", parts[0] + "." + parts[1] + "." + string(flipped), 401},
+		{"another signature", parts[0] + "." + parts[1] + "." + encode(signature), 401},
 		{"no signature", parts[0] + "." + parts[1] + ".", 401},
 		{"padded base64", good + "=", 401},
 		{"not a JWT", "abc", 401},
