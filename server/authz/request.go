@@ -96,7 +96,7 @@ const (
 )
 
 // Subject is who asks, as they are now and not as they were when the token was
-// minted.
+// minted. It is shared by many requests and must not be changed.
 type Subject struct {
 	Kind       SubjectKind
 	ID         string
@@ -104,6 +104,10 @@ type Subject struct {
 	Roles      []string
 	Disabled   bool
 	Attributes map[string]any
+	// Prepared is the policy engine's own form of the other members, made once for
+	// a subject that is kept; nil where the engine has not seen it. Whoever changes
+	// another member takes it away.
+	Prepared any
 }
 
 // Claims is a verified token's claims set, whole. It is shared by every request

@@ -12,23 +12,50 @@ import (
 // decision is a denial, and reported as a warning. An error means that no
 // decision could be made: the evaluation failed, or was cancelled at its
 // deadline ([ErrDeadline]) or with ctx; the request has to be refused.
+//
+// A decision that was made before is given again to a request that the policy
+// can't tell from that one. So what it holds is shared, and must not be changed.
 func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision, error) {
+	p := s.planFor(r.Route, r.Method)
+	if s.decisions == nil || !p.cacheable {
+		decision, _, err := s.decide(ctx, r)
+		return decision, err
+	}
+	var room [512]byte // enough for most keys, which then are not allocated
+	key := p.appendKey(room[:0], r)
+	if known, ok := s.decisions.GetBytes(key); ok {
+		return *known, nil
+	}
+	decision, final, err := s.decide(ctx, r)
+	if final {
+		kept := decision
+		s.decisions.Put(string(key), &kept, decisionBytes(&kept))
+	}
+	return decision, err
+}
+
+// decide evaluates the policy. The decision is final where it would be the same
+// if the policy were asked again.
+func (s *Snapshot) decide(ctx context.Context, r *authz.Request) (_ authz.Decision, final bool, _ error) {
 	denied := authz.Decision{Revision: s.revision}
 	input, err := authzInput(r)
 	if err != nil {
-		return denied, err
+		return denied, false, err
 	}
 	about := requestText(r)
 	value, err := s.ask(ctx, entrypointAuthz, input, r.Now, about)
-	if err != nil || value == nil {
-		return denied, err
+	if err != nil {
+		return denied, false, err
+	}
+	if value == nil {
+		return denied, true, nil
 	}
 	decision, err := decodeDecision(value)
 	if err != nil {
 		s.wrongType(entrypointAuthz, about, err)
 	}
 	decision.Revision = s.revision
-	return decision, nil
+	return decision, true, nil
 }
 
 // DecideGrant asks data.token.decision. What it says of denials, warnings and

@@ -23,6 +23,7 @@ const (
 	DefaultTestDeadline = 10 * time.Second
 	DefaultQuietPeriod  = 100 * time.Millisecond
 	DefaultPollInterval = 2 * time.Second
+	DefaultCacheBytes   = 32 << 20
 )
 
 // Options set how policies are loaded, watched and evaluated. The zero value is
@@ -47,6 +48,10 @@ type Options struct {
 	// operating system reported no change, since it does not report all (network
 	// file systems, exhausted watches); 0 means 2 s, a negative one never.
 	PollInterval time.Duration
+	// CacheBytes bounds the decisions that a snapshot keeps, in bytes; 0 means 32
+	// MiB, a negative one keeps none. Only decisions that nothing but the request
+	// can change are kept; see [Snapshot.Uncacheable].
+	CacheBytes int64
 	// AllowNetwork lets the policy use http.send, net.lookup_ip_addr,
 	// opa.runtime and remote JSON schemas.
 	AllowNetwork bool
@@ -72,6 +77,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.QuietPeriod <= 0 {
 		o.QuietPeriod = DefaultQuietPeriod
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = DefaultCacheBytes
 	}
 	if o.PollInterval == 0 {
 		o.PollInterval = DefaultPollInterval

@@ -12,8 +12,10 @@ import (
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
-	"github.com/open-policy-agent/opa/v1/topdown/cache"
+	builtincache "github.com/open-policy-agent/opa/v1/topdown/cache"
 
+	"github.com/stagedoor/stagedoor/server/authz"
+	"github.com/stagedoor/stagedoor/server/cache"
 	"github.com/stagedoor/stagedoor/server/route"
 )
 
@@ -42,6 +44,10 @@ type Snapshot struct {
 	queries map[entrypoint]*rego.PreparedEvalQuery
 	// always are the evaluation options that every evaluation shares.
 	always []rego.EvalOption
+	plans  plans
+	// decisions are those made before; nil where none are kept. They are the
+	// snapshot's own, so that none outlives the policy that made it.
+	decisions *cache.Cache[*authz.Decision]
 	// abandoned counts evaluations that still run after their deadline.
 	abandoned atomic.Int64
 }
@@ -57,17 +63,20 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		store:    l.store,
 		queries:  map[entrypoint]*rego.PreparedEvalQuery{},
 	}
+	if l.options.CacheBytes > 0 {
+		s.decisions = cache.New[*authz.Decision](l.options.CacheBytes)
+	}
 	var err error
 	if s.txn, err = l.store.NewTransaction(context.WithoutCancel(ctx)); err != nil {
 		return nil, fmt.Errorf("open the policy's data: %w", err)
 	}
 
 	entries := maxCachedPatterns
-	config := &cache.Config{InterQueryBuiltinValueCache: cache.InterQueryBuiltinValueCacheConfig{MaxNumEntries: &entries}}
+	config := &builtincache.Config{InterQueryBuiltinValueCache: builtincache.InterQueryBuiltinValueCacheConfig{MaxNumEntries: &entries}}
 	s.always = []rego.EvalOption{
 		rego.EvalTransaction(s.txn),
 		rego.EvalMetrics(metrics.NoOp()),
-		rego.EvalInterQueryBuiltinValueCache(cache.NewInterQueryValueCache(ctx, config)),
+		rego.EvalInterQueryBuiltinValueCache(builtincache.NewInterQueryValueCache(ctx, config)),
 		rego.EvalGenerateJSON(asValue),
 	}
 	if prints {
@@ -85,6 +94,10 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 			return nil, err
 		}
 		s.queries[e] = q
+	}
+	s.plan(l, routes)
+	for _, p := range s.plans.why {
+		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: p.String()})
 	}
 	if s.queries[entrypointAuthz] != nil && !mentionsAllow(l.modules) {
 		s.warn(Warning{Code: WarnNeverAllows, Entrypoint: entrypointAuthz.String(),

@@ -23,6 +23,9 @@ const (
 	WarnWrongType = "wrong_type"
 	// WarnDeadline: an evaluation was cancelled at its deadline.
 	WarnDeadline = "deadline"
+	// WarnUncacheable: a line of the policy keeps decisions from being cached; see
+	// [Snapshot.Uncacheable]. The code of those problems, too.
+	WarnUncacheable = "uncacheable"
 	// WarnEvaluation: an evaluation failed.
 	WarnEvaluation = "evaluation_error"
 )
