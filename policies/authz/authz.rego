@@ -30,11 +30,12 @@ decision := {"allow": true} if {
 	# 2. Nothing forbids the request, and every condition declared is met.
 	deny == set()
 	roles := current_roles
-	declared != {}
+	asked := declared
+	asked != {}
 	{condition: value |
-		some condition, value in declared
+		some condition, value in asked
 		met(condition, value, roles)
-	} == declared
+	} == asked
 } else := {"allow": true} if {
 	# 3. A CORS preflight, which carries no token, asks about a declared method. The
 	# request that follows is decided by itself.
@@ -98,7 +99,10 @@ conditions["owner_exempt"] := "names"
 # METADATA
 # title: Is this condition met?
 # description: >-
-#   Never for a condition that is not known, or whose value has the wrong type.
+#   Never for a condition that is not known, or whose value has the wrong type. A rule
+#   that looks at more than the subject's roles begins with the declaration that it is
+#   for (declared.owner == true): so what it looks at is known to make no difference to
+#   other routes, and their decisions are kept for everybody who has these roles.
 # scope: document
 met("authenticated", true, _)
 
@@ -110,6 +114,7 @@ met("roles", wanted, roles) if {
 
 # Comparing the scopes held with those wanted also refuses whatever is no list.
 met("scopes", wanted, roles) if {
+	declared.scopes
 	wanted != []
 	granted := split(input.claims.scope, " ")
 	[scope |
@@ -120,6 +125,7 @@ met("scopes", wanted, roles) if {
 }
 
 met("scopes", wanted, roles) if {
+	declared.scopes
 	input.subject.kind == "external"
 	_names(wanted)
 	[scope |
@@ -132,6 +138,7 @@ met("scopes", wanted, roles) if {
 # An external subject owns nothing here: its id comes from another issuer's
 # namespace, and may well be the same as that of an account.
 met("owner", true, _) if {
+	declared.owner == true
 	input.subject.kind in {"account", "client"}
 	is_string(input.subject.id)
 	input.subject.id != ""

@@ -5,8 +5,9 @@ package authz
 #
 # To refuse something besides, write one more `deny` rule: any of them beats every
 # grant but `public: true`. They are evaluated for every request that asks for a
-# subject, so keep them few and cheap. `reasons` rules only explain conditions that
-# `decision` found unmet; they refuse nothing by themselves.
+# subject, so keep them few and cheap, and begin one that is for some routes only with
+# what these declare. `reasons` rules only explain conditions that `decision` found
+# unmet; they refuse nothing by themselves.
 
 # METADATA
 # title: What forbids a request, whatever else speaks for it

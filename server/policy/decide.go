@@ -21,8 +21,15 @@ func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision
 		decision, _, err := s.decide(ctx, r)
 		return decision, err
 	}
-	var room [512]byte // enough for most keys, which then are not allocated
-	key := p.appendKey(room[:0], r)
+	buffer, _ := s.keys.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	key := p.appendKey((*buffer)[:0], r)
+	defer func() {
+		*buffer = key
+		s.keys.Put(buffer)
+	}()
 	if known, ok := s.decisions.GetBytes(key); ok {
 		return *known, nil
 	}
@@ -38,11 +45,11 @@ func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision
 // if the policy were asked again.
 func (s *Snapshot) decide(ctx context.Context, r *authz.Request) (_ authz.Decision, final bool, _ error) {
 	denied := authz.Decision{Revision: s.revision}
-	input, err := authzInput(r)
+	input, err := s.inputs.authz(r)
 	if err != nil {
 		return denied, false, err
 	}
-	about := requestText(r)
+	about := func() string { return requestText(r) }
 	value, err := s.ask(ctx, entrypointAuthz, input, r.Now, about)
 	if err != nil {
 		return denied, false, err
@@ -66,7 +73,7 @@ func (s *Snapshot) DecideGrant(ctx context.Context, r *authz.GrantRequest) (auth
 	if err != nil {
 		return denied, err
 	}
-	about := "grant type " + r.GrantType
+	about := func() string { return "grant type " + r.GrantType }
 	value, err := s.ask(ctx, entrypointToken, input, r.Now, about)
 	if err != nil || value == nil {
 		return denied, err

@@ -55,6 +55,18 @@ func decodeGrant(v ast.Value) (authz.Grant, error) {
 	return g, r.err
 }
 
+// answerKeys are the names of the answers' members. They are never changed, so
+// that reading an answer does not allocate them.
+var answerKeys = func() map[string]*ast.Term {
+	keys := map[string]*ast.Term{}
+	for _, name := range []string{
+		"allow", "status", "reasons", "headers", "needs", "scope", "code", "message", "audience", "claims", "lifetime", "access_token",
+	} {
+		keys[name] = ast.StringTerm(name)
+	}
+	return keys
+}()
+
 // reader reads an answer without converting anything: a member of another type
 // than the one wanted is an error, the first of which is kept.
 type reader struct{ err error }
@@ -78,7 +90,11 @@ func (r *reader) member(o ast.Object, name string) ast.Value {
 	if o == nil {
 		return nil
 	}
-	t := o.Get(ast.InternedTerm(name))
+	key := answerKeys[name]
+	if key == nil {
+		key = ast.StringTerm(name)
+	}
+	t := o.Get(key)
 	if t == nil {
 		return nil
 	}

@@ -166,6 +166,9 @@ func (e *Engine) Status() Status {
 		Routes:      len(s.routes.patterns),
 		Tests:       s.Tests(),
 		Warnings:    append([]Warning{}, s.Warnings()...),
+
+		DecisionCacheBytes: s.CacheStats().MaxBytes,
+		Uncacheable:        append([]Problem{}, s.Uncacheable()...),
 	}
 	for _, r := range e.source.roots {
 		status.Sources = append(status.Sources, r.name)

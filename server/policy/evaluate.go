@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/print"
 )
@@ -25,23 +24,51 @@ var ErrUndefined = errors.New("undefined")
 // deadline before further ones are refused at once.
 const maxAbandoned = 64
 
+// evaluate answers a query. A nil value means undefined. An evaluation that was
+// cancelled is an error even where it ended with a result.
+//
+// Evaluation can be cancelled between any two steps, but not within one call of
+// a builtin. A query that calls only builtins that are known to be quick runs
+// here, in the caller's goroutine; any other runs beside its caller.
+func (s *Snapshot) evaluate(ctx context.Context, q *query, input ast.Value, now time.Time) (ast.Value, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if q.slow != "" {
+		return s.evaluateBeside(ctx, q, input, now)
+	}
+	return s.evaluateHere(ctx, q, input, now)
+}
+
+// evaluateHere evaluates in the caller's goroutine.
+func (s *Snapshot) evaluateHere(ctx context.Context, q *query, input ast.Value, now time.Time) (ast.Value, error) {
+	e := q.evaluation()
+	e.limit.start(ctx, s.deadline())
+	value, err := e.run(ctx, input, now, &e.limit)
+	inTime, ended := e.limit.stop()
+	if inTime {
+		q.release(e)
+	} // else the timer has fired and may be about to set the limit, which is not used again
+	switch {
+	case ended:
+		return nil, ctx.Err()
+	case !inTime:
+		return nil, fmt.Errorf("%w of %s", ErrDeadline, s.deadline())
+	default:
+		return value, err
+	}
+}
+
 // outcome is how an evaluation ended.
 type outcome struct {
 	value ast.Value
 	err   error
 }
 
-// evaluate runs a prepared query. A nil value means undefined. An evaluation
-// that was cancelled is an error even where it ended with a result.
-//
-// Evaluation can be cancelled between any two steps, but not within one call of
-// a builtin, such as a regular expression over a long text. So it runs beside
-// the caller, who gets the answer at the deadline whatever the builtin does;
-// what goes on beyond it is counted, and bounded.
-func (s *Snapshot) evaluate(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value, now time.Time) (ast.Value, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+// evaluateBeside evaluates in a goroutine of its own: the caller gets the answer
+// at the deadline whatever a builtin does, such as a regular expression over a
+// long text. What goes on beyond the deadline is counted, and bounded.
+func (s *Snapshot) evaluateBeside(ctx context.Context, q *query, input ast.Value, now time.Time) (ast.Value, error) {
 	if s.abandoned.Load() >= maxAbandoned {
 		return nil, fmt.Errorf("%w: %d evaluations before this one are still running beyond theirs", ErrDeadline, maxAbandoned)
 	}
@@ -49,7 +76,9 @@ func (s *Snapshot) evaluate(ctx context.Context, q *rego.PreparedEvalQuery, inpu
 	ended := make(chan outcome, 1)
 	var left atomic.Bool // set by whichever of the two is done first
 	go func() {
-		value, err := s.run(ctx, q, input, now, cancel)
+		e := q.evaluation()
+		value, err := e.run(ctx, input, now, cancel)
+		q.release(e)
 		ended <- outcome{value, err}
 		if !left.CompareAndSwap(false, true) {
 			s.abandoned.Add(-1)
@@ -75,36 +104,9 @@ func (s *Snapshot) evaluate(ctx context.Context, q *rego.PreparedEvalQuery, inpu
 	}
 }
 
-// run is the part of evaluate that runs beside the caller.
-func (s *Snapshot) run(ctx context.Context, q *rego.PreparedEvalQuery, input ast.Value, now time.Time, cancel topdown.Cancel) (value ast.Value, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			value, err = nil, fmt.Errorf("the policy engine panicked: %v", p)
-		}
-	}()
-	options := make([]rego.EvalOption, 0, 8)
-	options = append(options, s.always...)
-	options = append(options, rego.EvalParsedInput(input), rego.EvalExternalCancel(cancel))
-	if !now.IsZero() {
-		options = append(options, rego.EvalTime(now))
-	}
-	results, err := q.Eval(ctx, options...)
-	if err != nil {
-		return nil, err
-	}
-	if len(results) == 0 || len(results[0].Expressions) == 0 {
-		return nil, nil
-	}
-	value, ok := results[0].Expressions[0].Value.(ast.Value)
-	if !ok {
-		return nil, fmt.Errorf("the policy engine returned a %T", results[0].Expressions[0].Value)
-	}
-	return value, nil
-}
-
 // ask evaluates an entrypoint for a decision. A nil value means that it answered
 // nothing, which has been reported.
-func (s *Snapshot) ask(ctx context.Context, e entrypoint, input ast.Value, now time.Time, about string) (ast.Value, error) {
+func (s *Snapshot) ask(ctx context.Context, e entrypoint, input ast.Value, now time.Time, about func() string) (ast.Value, error) {
 	q := s.queries[e]
 	if q == nil {
 		return nil, nil // reported at load
@@ -113,13 +115,13 @@ func (s *Snapshot) ask(ctx context.Context, e entrypoint, input ast.Value, now t
 	switch {
 	case errors.Is(err, ErrDeadline):
 		s.warn(Warning{Code: WarnDeadline, Entrypoint: e.String(),
-			Message: fmt.Sprintf("%s was cancelled at its deadline of %s for %s; look for loops over large inputs", e, s.deadline(), about)})
+			Message: fmt.Sprintf("%s was cancelled at its deadline of %s for %s; look for loops over large inputs", e, s.deadline(), about())})
 	case err != nil && ctx.Err() == nil:
 		s.warn(Warning{Code: WarnEvaluation, Entrypoint: e.String(),
-			Message: fmt.Sprintf("%s could not be evaluated for %s: %v", e, about, err)})
+			Message: fmt.Sprintf("%s could not be evaluated for %s: %v", e, about(), err)})
 	case err == nil && value == nil:
 		s.warn(Warning{Code: WarnUndefined, Entrypoint: e.String(),
-			Message: fmt.Sprintf("%s is undefined for %s, which denies; give it a default", e, about)})
+			Message: fmt.Sprintf("%s is undefined for %s, which denies; give it a default", e, about())})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("decide by %s: %w", e, err)
@@ -128,9 +130,9 @@ func (s *Snapshot) ask(ctx context.Context, e entrypoint, input ast.Value, now t
 }
 
 // wrongType reports an answer that is no decision.
-func (s *Snapshot) wrongType(e entrypoint, about string, err error) {
+func (s *Snapshot) wrongType(e entrypoint, about func() string, err error) {
 	s.warn(Warning{Code: WarnWrongType, Entrypoint: e.String(),
-		Message: fmt.Sprintf("%s answered %s with something that is no decision, which denies: %v", e, about, err)})
+		Message: fmt.Sprintf("%s answered %s with something that is no decision, which denies: %v", e, about(), err)})
 }
 
 // Eval evaluates any document below data, named without the data prefix
@@ -142,7 +144,7 @@ func (s *Snapshot) Eval(ctx context.Context, document string, input any) (any, e
 	if err != nil || !ref.IsGround() || !ref.HasPrefix(ast.DefaultRootRef) {
 		return nil, fmt.Errorf("%q is no document: name one as authz.decision", document)
 	}
-	q, err := s.prepare(ctx, ref)
+	q, err := s.prepare(ref)
 	if err != nil {
 		return nil, err
 	}

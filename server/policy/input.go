@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -15,6 +16,16 @@ import (
 // such form, which no decoded JSON is.
 func PrepareClaims(claims map[string]any) any {
 	v, err := ast.InterfaceToValue(claims)
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// PrepareSubject does the same for a subject, to be kept as its Prepared member.
+// It returns nil for attributes that have no such form, which no decoded JSON is.
+func PrepareSubject(s *authz.Subject) any {
+	v, err := newSubjectValue(s)
 	if err != nil {
 		return nil
 	}
@@ -68,27 +79,82 @@ func (m *members) text(key *ast.Term, s string) {
 
 func (m *members) value(key *ast.Term, v ast.Value) { m.add(key, ast.NewTerm(v)) }
 
-// authzInput builds the input of data.authz.decision. An empty member is left
-// out, so that a policy sees it as undefined.
-func authzInput(r *authz.Request) (ast.Value, error) {
+// inputs builds the inputs of one policy. The zero value builds any policy's.
+type inputs struct {
+	// unread are the members that the policy does not read. Leaving them out makes
+	// no difference but the work of building them.
+	unread map[*ast.Term]bool
+	// words are values that come again and again.
+	words map[string]*ast.Term
+}
+
+// newInputs is for a policy that reads these members of its input.
+func newInputs(read []memberKey, patterns []string) inputs {
+	in := inputs{unread: map[*ast.Term]bool{}, words: map[string]*ast.Term{}}
+	for _, key := range []*ast.Term{keyHost, keyPath, keySegments, keyParams, keyQuery, keyHeaders, keyPreflight, keyClientIP, keyNow} {
+		name := string(key.Value.(ast.String))
+		in.unread[key] = !slices.ContainsFunc(read, func(m memberKey) bool { return m.name == name })
+	}
+	for _, word := range append(slices.Clone(patterns), "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "type", "id", "owner") {
+		in.words[word] = ast.StringTerm(word)
+	}
+	return in
+}
+
+// text adds a string unless it is empty.
+func (in inputs) text(m *members, key *ast.Term, s string) {
+	if s == "" || in.unread[key] {
+		return
+	}
+	m.add(key, in.term(s))
+}
+
+// term is a string's, made once for a word.
+func (in inputs) term(s string) *ast.Term {
+	if word := in.words[s]; word != nil {
+		return word
+	}
+	return ast.InternedTerm(s)
+}
+
+// object is what [ast.InterfaceToValue] makes of an object, for less.
+func (in inputs) object(values map[string]any) (ast.Value, error) {
+	m := make(members, 0, len(values))
+	for name, value := range values {
+		if s, ok := value.(string); ok {
+			m.add(in.term(name), in.term(s))
+			continue
+		}
+		v, err := ast.InterfaceToValue(value)
+		if err != nil {
+			return nil, err
+		}
+		m.value(in.term(name), v)
+	}
+	return ast.NewObject(m...), nil
+}
+
+// authz builds the input of data.authz.decision. An empty member is left out, so
+// that a policy sees it as undefined.
+func (in inputs) authz(r *authz.Request) (ast.Value, error) {
 	m := make(members, 0, 16)
-	m.text(keyMethod, r.Method)
-	m.text(keyHost, r.Host)
-	m.text(keyPath, r.Path)
-	if len(r.Segments) > 0 {
+	in.text(&m, keyMethod, r.Method)
+	in.text(&m, keyHost, r.Host)
+	in.text(&m, keyPath, r.Path)
+	if len(r.Segments) > 0 && !in.unread[keySegments] {
 		m.value(keySegments, stringsValue(r.Segments))
 	}
-	m.text(keyRoute, r.Route)
-	if len(r.Params) > 0 {
+	in.text(&m, keyRoute, r.Route)
+	if len(r.Params) > 0 && !in.unread[keyParams] {
 		m.value(keyParams, paramsValue(r.Params))
 	}
-	if len(r.Query) > 0 {
+	if len(r.Query) > 0 && !in.unread[keyQuery] {
 		m.value(keyQuery, listsValue(r.Query))
 	}
-	if len(r.Headers) > 0 {
+	if len(r.Headers) > 0 && !in.unread[keyHeaders] {
 		m.value(keyHeaders, listsValue(r.Headers))
 	}
-	m.text(keyPreflight, r.Preflight)
+	in.text(&m, keyPreflight, r.Preflight)
 	if r.Subject != nil {
 		v, err := subjectValue(r.Subject)
 		if err != nil {
@@ -104,17 +170,22 @@ func authzInput(r *authz.Request) (ast.Value, error) {
 		m.value(keyClaims, v)
 	}
 	if r.Resource != nil {
-		v, err := ast.InterfaceToValue(r.Resource)
+		v, err := in.object(r.Resource)
 		if err != nil {
 			return nil, fmt.Errorf("build the policy's input: resource: %w", err)
 		}
 		m.value(keyResource, v)
 	}
-	m.text(keyTokenError, string(r.TokenError))
-	m.text(keyClientIP, r.ClientIP)
-	m.text(keyNow, timestamp(r.Now))
+	in.text(&m, keyTokenError, string(r.TokenError))
+	in.text(&m, keyClientIP, r.ClientIP)
+	if !r.Now.IsZero() && !in.unread[keyNow] {
+		m.text(keyNow, timestamp(r.Now))
+	}
 	return ast.NewObject(m...), nil
 }
+
+// authzInput is the input of data.authz.decision, whole.
+func authzInput(r *authz.Request) (ast.Value, error) { return inputs{}.authz(r) }
 
 // tokenInput builds the input of data.token.decision.
 func tokenInput(r *authz.GrantRequest) (ast.Value, error) {
@@ -152,6 +223,13 @@ func timestamp(t time.Time) string {
 }
 
 func subjectValue(s *authz.Subject) (ast.Value, error) {
+	if v, ok := s.Prepared.(ast.Value); ok {
+		return v, nil
+	}
+	return newSubjectValue(s)
+}
+
+func newSubjectValue(s *authz.Subject) (ast.Value, error) {
 	m := make(members, 0, 6)
 	m.text(keyKind, string(s.Kind))
 	m.text(keyID, s.ID)

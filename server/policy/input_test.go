@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ func TestInput(t *testing.T) {
 	if _, ok := prepared.Claims.Prepared.(ast.Value); !ok {
 		t.Fatalf("PrepareClaims made a %T", prepared.Claims.Prepared)
 	}
+	prepared.Subject.Prepared = PrepareSubject(prepared.Subject)
+	*prepared.Subject = authz.Subject{Prepared: prepared.Subject.Prepared}
 	const want = `{"claims":{"n":9007199254740993,"sub":"01J"},"client_ip":"203.0.113.7","headers":{"x-tenant":["acme"]},"host":"api.example.com","method":"GET","now":"2026-11-23T17:31:00Z","params":{"id":"42"},"path":"/items/42","preflight":"DELETE","query":{"none":[],"q":["x","y"]},"resource":{"tags":["a"],"type":"item"},"route":"/items/{id}","segments":["items","42"],"subject":{"attributes":{"level":7},"disabled":false,"id":"01J","kind":"account","roles":["r1","r2"],"username":"carol"},"token_error":"expired"}`
 	for _, tc := range []struct {
 		name string
@@ -45,7 +48,7 @@ func TestInput(t *testing.T) {
 		want string
 	}{
 		{"full", full, want},
-		{"prepared claims", prepared, want},
+		{"prepared claims and subject", prepared, want},
 		{"empty members are left out", &authz.Request{Method: "GET", Segments: []string{""}}, `{"method":"GET","segments":[""]}`},
 		{"an empty subject", &authz.Request{Subject: &authz.Subject{Kind: authz.KindExternal, ID: "x", Disabled: true}, Claims: &authz.Claims{}},
 			`{"claims":{},"subject":{"attributes":{},"disabled":true,"id":"x","kind":"external","roles":[]}}`},
@@ -62,6 +65,69 @@ func TestInput(t *testing.T) {
 				t.Errorf("input\n got %s\nwant %s", got, tc.want)
 			}
 		})
+	}
+}
+
+// A policy that reads a member gets it, whatever else is left out for it.
+func TestInputOfAPolicy(t *testing.T) {
+	t.Parallel()
+	s := mustLoad(t, simple())
+	whole, err := authzInput(fullRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"all"}
+	for _, k := range whole.(ast.Object).Keys() {
+		names = append(names, string(k.Value.(ast.String)))
+	}
+	if len(names) != 1+15 {
+		t.Fatalf("the full request has %v", names)
+	}
+	for _, name := range names {
+		read := []memberKey{{name: name, rest: []string{"x"}}}
+		if name == "all" {
+			read = allMembers()
+		}
+		got, err := newInputs(read, s.routes.patterns).authz(fullRequest())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "all" {
+			if got.Compare(whole) != 0 {
+				t.Errorf("a policy that reads everything gets %s, not %s", got, whole)
+			}
+			continue
+		}
+		key := ast.StringTerm(name)
+		if got, want := got.(ast.Object).Get(key), whole.(ast.Object).Get(key); !got.Equal(want) {
+			t.Errorf("a policy that reads %s gets %s, not %s", name, got, want)
+		}
+	}
+	// Through a policy: a rule that is given the input as a whole sees all of it.
+	s = mustLoad(t, files{"policies/authz/authz.rego": "package authz\n\ndecision := {\"allow\": true, \"headers\": {\"x-input\": json.marshal(seen)}} if {\n\tseen := input\n\tcount(seen) > 0\n}\n"})
+	d, err := s.Decide(t.Context(), fullRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen any
+	decoder := json.NewDecoder(strings.NewReader(d.Headers["x-input"][0]))
+	decoder.UseNumber()
+	if err := decoder.Decode(&seen); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := ast.InterfaceToValue(seen); err != nil || v.Compare(whole) != 0 {
+		t.Errorf("the policy saw %s, want %s", v, whole)
+	}
+	s = mustLoad(t, files{"policies/authz/authz.rego": "package authz\n\ndecision := {\"allow\": input.client_ip == \"203.0.113.7\", \"headers\": {\"x-path\": input.path}}\n"})
+	if d, err := s.Decide(t.Context(), fullRequest()); err != nil || !d.Allow || d.Headers["x-path"][0] != "/items/42" {
+		t.Errorf("Decide = %+v, %v", d, err)
+	}
+}
+
+func TestPrepareSubjectRefusesWhatIsNoJSON(t *testing.T) {
+	t.Parallel()
+	if v := PrepareSubject(&authz.Subject{Attributes: map[string]any{"x": make(chan int)}}); v != nil {
+		t.Errorf("PrepareSubject = %v", v)
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	kindList
 	kindObject
 	kindOther // written as the policy engine would
+	kindWhole // before a value that a path leads into
 )
 
 // memberKey says how to find one member of the input in a request.
@@ -145,12 +146,17 @@ func appendWithin(key []byte, path []string, object map[string]any) []byte {
 	if !present {
 		return append(key, kindAbsent)
 	}
-	if len(path) > 1 {
-		if inner, ok := value.(map[string]any); ok {
-			return appendWithin(key, path[1:], inner)
-		}
+	if len(path) == 1 {
+		return appendValue(key, value)
 	}
-	return appendValue(key, value)
+	switch v := value.(type) {
+	case map[string]any:
+		return appendWithin(key, path[1:], v)
+	case nil, bool, string, json.Number, int, int64, []string, []any:
+		return append(key, kindAbsent) // nothing has members but an object
+	}
+	// Written whole, and told from what the path may lead to.
+	return appendValue(append(key, kindWhole), value)
 }
 
 func appendParams(key []byte, path []string, params map[string]string) []byte {

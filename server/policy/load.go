@@ -113,6 +113,7 @@ type loading struct {
 	capabilities *ast.Capabilities
 	modules      map[string]*ast.Module
 	documents    map[string]any
+	data         ast.Object
 	store        storage.Store
 }
 
@@ -182,12 +183,11 @@ func parse(c *content, o Options) (*loading, error) {
 	}
 	l.modules = loaded.ParsedModules()
 	l.documents = loaded.Documents
-	data, err := dataObject(l.documents)
-	if err != nil {
+	if l.data, err = dataObject(l.documents); err != nil {
 		return l, err
 	}
 	// Values are read as OPA's own, without any conversion.
-	l.store = inmem.NewFromASTObject(data)
+	l.store = inmem.NewFromASTObject(l.data)
 	return l, nil
 }
 

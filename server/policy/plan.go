@@ -86,10 +86,19 @@ func (s *Snapshot) plan(l *loading, routes *routeTable) {
 	}
 }
 
-// unstableProblems says once for each line what makes decisions uncacheable.
+// unstableProblems says once for each line what makes decisions uncacheable. A
+// use is noted by its term, which has a place, and again by the reference in it,
+// which has none.
 func unstableProblems(uses []use) []Problem {
+	placed := map[string]bool{}
+	for _, u := range uses {
+		placed[u.what] = placed[u.what] || u.location != nil
+	}
 	var all []Problem
 	for _, u := range uses {
+		if u.location == nil && placed[u.what] {
+			continue
+		}
 		p := Problem{Code: WarnUncacheable, Message: fmt.Sprintf("decisions are not cached where the policy reads %s, which changes without the request", u.what)}
 		if u.location != nil {
 			p.File, p.Line, p.Column = u.location.File, u.location.Row, u.location.Col

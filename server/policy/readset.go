@@ -154,17 +154,16 @@ func (a *analyzer) expression(source *ast.Expr) *expression {
 
 // collect notes every reference below a node.
 func (a *analyzer) collect(e *expression, node any) {
+	var at *ast.Location // of the term that a reference is the value of
 	ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
 		case *ast.With:
 			a.target(e, x.Target)
 			e.with = true
 		case *ast.Term:
-			if ref, ok := x.Value.(ast.Ref); ok {
-				a.reference(e, ref, x.Location)
-			}
+			at = x.Location
 		case ast.Ref:
-			a.reference(e, x, nil)
+			a.reference(e, x, at)
 		}
 		return false
 	}).Walk(node)

@@ -5,14 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/metrics"
-	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	builtincache "github.com/open-policy-agent/opa/v1/topdown/cache"
+	"github.com/open-policy-agent/opa/v1/topdown/print"
 
 	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/cache"
@@ -41,13 +41,20 @@ type Snapshot struct {
 	txn storage.Transaction
 	// queries are prepared; an entrypoint that the policy does not have is
 	// missing.
-	queries map[entrypoint]*rego.PreparedEvalQuery
-	// always are the evaluation options that every evaluation shares.
-	always []rego.EvalOption
+	queries map[entrypoint]*query
+	// inputs builds the inputs of data.authz.decision.
+	inputs inputs
+	// documents is the content of the store.
+	documents documents
+	// patterns keeps compiled regular expressions and globs.
+	patterns builtincache.InterQueryValueCache
+	// prints is where print() writes to; nil for nowhere.
+	prints print.Hook
 	plans  plans
 	// decisions are those made before; nil where none are kept. They are the
 	// snapshot's own, so that none outlives the policy that made it.
 	decisions *cache.Cache[*authz.Decision]
+	keys      sync.Pool // of *[]byte, to make keys in
 	// abandoned counts evaluations that still run after their deadline.
 	abandoned atomic.Int64
 }
@@ -55,13 +62,14 @@ type Snapshot struct {
 // snapshot makes a loaded policy ready to decide.
 func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *routeTable, prints bool) (*Snapshot, error) {
 	s := &Snapshot{
-		revision: l.content.digest,
-		modules:  len(l.modules),
-		routes:   routes,
-		options:  l.options,
-		compiler: compiler,
-		store:    l.store,
-		queries:  map[entrypoint]*rego.PreparedEvalQuery{},
+		revision:  l.content.digest,
+		modules:   len(l.modules),
+		routes:    routes,
+		options:   l.options,
+		compiler:  compiler,
+		store:     l.store,
+		queries:   map[entrypoint]*query{},
+		documents: documents{l.data},
 	}
 	if l.options.CacheBytes > 0 {
 		s.decisions = cache.New[*authz.Decision](l.options.CacheBytes)
@@ -72,15 +80,11 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 	}
 
 	entries := maxCachedPatterns
-	config := &builtincache.Config{InterQueryBuiltinValueCache: builtincache.InterQueryBuiltinValueCacheConfig{MaxNumEntries: &entries}}
-	s.always = []rego.EvalOption{
-		rego.EvalTransaction(s.txn),
-		rego.EvalMetrics(metrics.NoOp()),
-		rego.EvalInterQueryBuiltinValueCache(builtincache.NewInterQueryValueCache(ctx, config)),
-		rego.EvalGenerateJSON(asValue),
-	}
+	s.patterns = builtincache.NewInterQueryValueCache(ctx, &builtincache.Config{
+		InterQueryBuiltinValueCache: builtincache.InterQueryBuiltinValueCacheConfig{MaxNumEntries: &entries},
+	})
 	if prints {
-		s.always = append(s.always, rego.EvalPrintHook(printer{logger: l.options.Logger, revision: s.revision}))
+		s.prints = printer{logger: l.options.Logger, revision: s.revision}
 	}
 
 	for _, e := range []entrypoint{entrypointAuthz, entrypointToken} {
@@ -89,13 +93,14 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 				Message: fmt.Sprintf("the policy has no rule %s: whatever it is asked for is denied", e)})
 			continue
 		}
-		q, err := s.prepare(ctx, e.ref())
+		q, err := s.prepare(e.ref())
 		if err != nil {
 			return nil, err
 		}
 		s.queries[e] = q
 	}
 	s.plan(l, routes)
+	s.inputs = newInputs(s.plans.general.members, routes.patterns)
 	for _, p := range s.plans.why {
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: p.String()})
 	}
@@ -109,23 +114,6 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 	}
 	return s, nil
 }
-
-// prepare prepares a query for a document.
-func (s *Snapshot) prepare(ctx context.Context, ref ast.Ref) (*rego.PreparedEvalQuery, error) {
-	q, err := rego.New(
-		rego.Compiler(s.compiler),
-		rego.Store(s.store),
-		rego.Transaction(s.txn),
-		rego.ParsedQuery(ast.NewBody(ast.NewExpr(ast.NewTerm(ref)))),
-	).PrepareForEval(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("prepare %s: %w", ref, err)
-	}
-	return &q, nil
-}
-
-// asValue hands results on as they are.
-func asValue(t *ast.Term, _ *rego.EvalContext) (any, error) { return t.Value, nil }
 
 // mentionsAllow reports whether a package of authz has the word allow in it, as
 // a rule's name, a member's or a reference's.

@@ -30,7 +30,7 @@ func (a *analyzer) close() {
 	for _, r := range a.rules {
 		for _, b := range r.branches {
 			for _, e := range b.body {
-				e.closed = isGround(e.source) && a.dependsOnRouteOnly(e)
+				e.closed = a.isGround(e.source) && a.dependsOnRouteOnly(e)
 			}
 		}
 	}
@@ -73,29 +73,25 @@ func (a *analyzer) ruleDependsOnRouteOnly(r *ruleReads) bool {
 
 // isGround reports whether an expression has no variables, but for the roots of
 // its references.
-func isGround(e *ast.Expr) bool {
-	if _, ok := e.Terms.(*ast.SomeDecl); ok {
-		return false
-	}
+func (a *analyzer) isGround(e *ast.Expr) bool {
 	ground := true
 	ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
 		case ast.Ref:
+			rooted := x.HasPrefix(ast.DefaultRootRef) || x.HasPrefix(ast.InputRootRef) || a.builtins[x.String()] != nil
+			ground = ground && rooted
 			for _, t := range x[1:] {
-				ground = ground && isGroundTerm(t)
+				ground = ground && a.isGround(&ast.Expr{Terms: t})
 			}
 			return true
-		case ast.Var:
-			ground = false
-		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension, *ast.Every, *ast.With:
+		case ast.Var, *ast.SomeDecl, *ast.Every, *ast.With,
+			*ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
 			ground = false
 		}
 		return !ground
 	}).Walk(e)
 	return ground
 }
-
-func isGroundTerm(t *ast.Term) bool { return isGround(&ast.Expr{Terms: t}) }
 
 // narrow is what the entrypoint can reach for a declared route and method.
 func (s *Snapshot) narrow(ctx context.Context, from *expression, pattern, method string) *reach {

@@ -19,6 +19,11 @@ type Status struct {
 	// Tests sums up the run of its tests.
 	Tests    TestCounts `json:"tests"`
 	Warnings []Warning  `json:"warnings"`
+	// DecisionCacheBytes bounds the memory of decisions; 0 when none are kept.
+	DecisionCacheBytes int64 `json:"decision_cache_bytes"`
+	// Uncacheable are the places that keep decisions from being cached, as
+	// [Snapshot.Uncacheable] has them.
+	Uncacheable []Problem `json:"uncacheable"`
 	// LastError says why what lies in the directories now is not live; nil when
 	// it is.
 	LastError *Failure `json:"last_error,omitempty"`

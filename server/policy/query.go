@@ -1,0 +1,155 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// query is a document to ask for, compiled. It may be used by any number of
+// goroutines, each with an [evaluation] of its own.
+type query struct {
+	slow string // why it may run long within one step; empty where it can't
+
+	make func() *evaluation
+	free sync.Pool // of *evaluation
+}
+
+// answer is the variable that a query binds.
+const answer = ast.Var("answer")
+
+// prepare compiles a query for a document.
+func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
+	c := s.compiler.QueryCompiler()
+	body, err := c.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer))))
+	if err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", ref, err)
+	}
+	nop, none := metrics.NoOp(), map[string]any{}
+	return &query{
+		slow: mayRunLong(s.compiler, ref),
+		make: func() *evaluation {
+			e := &evaluation{}
+			e.found = e.keep
+			e.topdown = topdown.NewQuery(body).
+				WithQueryCompiler(c).
+				WithCompiler(s.compiler).
+				WithStore(s.store).
+				WithTransaction(s.txn).
+				WithMetrics(nop).
+				WithBaseCache(s.documents).
+				WithVirtualCache(&e.rules).
+				WithInterQueryBuiltinValueCache(s.patterns).
+				WithPrintHook(s.prints).
+				WithRequestMetadata(none) // or one is made each time
+			return e
+		},
+	}, nil
+}
+
+func (q *query) evaluation() *evaluation {
+	if e, ok := q.free.Get().(*evaluation); ok {
+		return e
+	}
+	return q.make()
+}
+
+// release lets an evaluation be used again.
+func (q *query) release(e *evaluation) {
+	if e.broken {
+		return
+	}
+	e.topdown.WithInput(nil).WithCancel(nil)
+	e.value = nil
+	e.rules.reset()
+	q.free.Put(e)
+}
+
+// evaluation is what one evaluation of a query needs, kept for the next one.
+type evaluation struct {
+	topdown *topdown.Query
+	rules   ruleCache
+	limit   limit
+	value   ast.Value
+	found   func(topdown.QueryResult) error // is keep, made once
+	broken  bool                            // it panicked, so nobody knows what state it is in
+}
+
+func (e *evaluation) keep(r topdown.QueryResult) error {
+	if t := r[answer]; t != nil {
+		e.value = t.Value
+	}
+	return nil
+}
+
+// run evaluates. A nil value means undefined.
+func (e *evaluation) run(ctx context.Context, input ast.Value, now time.Time, cancel topdown.Cancel) (value ast.Value, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.broken = true
+			value, err = nil, fmt.Errorf("the policy engine panicked: %v", p)
+		}
+	}()
+	var term *ast.Term
+	if input != nil {
+		term = ast.NewTerm(input) // not kept: the answer may hold it
+	}
+	if err := e.topdown.WithInput(term).WithTime(now).WithCancel(cancel).Iter(ctx, e.found); err != nil {
+		return nil, err
+	}
+	return e.value, nil
+}
+
+// limit ends an evaluation that runs in its caller's goroutine, at the deadline
+// or with the caller's context. It implements [topdown.Cancel].
+type limit struct {
+	timer   *time.Timer
+	expired atomic.Bool // set by the timer
+
+	// These belong to the goroutine that evaluates.
+	ctx   context.Context
+	ended bool // with ctx
+	looks uint
+}
+
+func (l *limit) start(ctx context.Context, d time.Duration) {
+	l.ctx, l.ended, l.looks = ctx, false, 0
+	if l.timer == nil {
+		l.timer = time.AfterFunc(d, l.Cancel)
+		return
+	}
+	l.timer.Reset(d)
+}
+
+// stop reports whether the evaluation ended in time, and whether it was with the
+// context. If it was not in time, the limit can't be started again.
+func (l *limit) stop() (inTime, ended bool) {
+	l.ctx = nil
+	return l.timer.Stop(), l.ended
+}
+
+// Cancel implements [topdown.Cancel].
+func (l *limit) Cancel() { l.expired.Store(true) }
+
+// looksPerContext is how often the engine asks before the context is looked at.
+// The context ends when a client goes away, which costs nothing but the rest of
+// an evaluation that has a deadline; watching it from outside
+// (context.AfterFunc) costs several allocations each time.
+const looksPerContext = 16
+
+// Cancelled implements [topdown.Cancel].
+func (l *limit) Cancelled() bool {
+	if l.expired.Load() {
+		return true
+	}
+	if l.looks++; l.looks%looksPerContext == 0 && l.ctx.Err() != nil {
+		l.ended = true
+	}
+	return l.ended
+}
