@@ -20,7 +20,6 @@ type plan struct {
 	cacheable bool
 	members   []memberKey
 	resource  bool // the policy can read input.resource
-	builtins  map[string]bool
 }
 
 func (s *Snapshot) newPlan(id uint64, r *reach) *plan {
@@ -29,7 +28,6 @@ func (s *Snapshot) newPlan(id uint64, r *reach) *plan {
 		cacheable: len(r.unstable) == 0,
 		members:   keyMembers(r.reads),
 		resource:  r.reads.touches(inputPath{"resource"}),
-		builtins:  r.builtins,
 	}
 }
 
