@@ -20,7 +20,7 @@ import (
 // A cached decision is the one that an evaluation would have made, whatever the
 // policy reads, and after each reload.
 func TestCachedDecisionsAreThoseOfAnEvaluation(t *testing.T) {
-	const policies, requests = 80, 25
+	const policies, requests = 50, 16
 	dir := t.TempDir()
 	write(t, dir, generatedPolicy(rand.New(rand.NewPCG(7, 0))))
 	source := Dir(dir, "")
