@@ -47,7 +47,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the signing keys: %w", err)
 	}
-	verifier := newVerifier(s.keyring, s.issuer, audience)
+	verifier := newVerifier(s.keyring, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB))
 	authenticator := account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{
 		DisableThrottle: !s.cfg.LoginThrottle, Logger: s.logger,
 	})
@@ -59,6 +59,8 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	routes := newRouter()
 	tokens.Register(routes)
 	s.registerHealth(routes)
+	s.metrics.register(routes, s.logger)
+	s.metrics.watch(s.engine, verifier.CacheStats, s.accounts.CacheStats)
 
 	loaders := map[string]gate.Loader{}
 	if !s.cfg.Demo {
@@ -82,6 +84,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		Policy: s.engine, Tokens: verifier, Subjects: s.accounts, Issuer: s.issuer, Realm: realm,
 		TrustedProxies: proxies, Headers: s.cfg.PolicyHeaders, CORSOrigins: s.cfg.CORSOrigins,
 		Loaders: loaders, Refusals: tokens.Refusals(), Logger: s.logger,
+		Observe: s.metrics.observe, ObserveFailure: s.metrics.observeFailure,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("building the gate: %w", err)
@@ -147,13 +150,15 @@ func PolicySource(policiesDir, dataDir string) (policy.Source, error) {
 func (s *Server) policyOptions() policy.Options {
 	return policy.Options{
 		Logger: s.logger, Deadline: s.cfg.PolicyTimeout, AllowNetwork: s.cfg.PolicyNetwork,
-		OnStatus: s.keepStatus,
+		CacheBytes: cacheBytes(s.cfg.DecisionCacheMiB),
+		OnStatus:   s.keepStatus,
 	}
 }
 
 // keepStatus writes what `stagedoor policy status` reads. The rename makes it
 // whole at any moment.
 func (s *Server) keepStatus(status policy.Status) {
+	s.metrics.observeStatus(status)
 	err := func() error {
 		text, err := json.MarshalIndent(status, "", "  ")
 		if err != nil {

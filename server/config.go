@@ -69,6 +69,11 @@ type Config struct {
 	// net.lookup_ip_addr, opa.runtime). Default false.
 	PolicyNetwork bool
 
+	// TokenCacheMiB, DecisionCacheMiB and SubjectCacheMiB (token-cache,
+	// decision-cache, subject-cache) bound the memory, in MiB, in which verified
+	// tokens, decisions and subjects are kept. 0 keeps none. Default 32, 32 and 16.
+	TokenCacheMiB, DecisionCacheMiB, SubjectCacheMiB int
+
 	// TLSCert and TLSKey (tls-cert, tls-key) are PEM files. Both or neither.
 	TLSCert, TLSKey string
 	// ShutdownTimeout (shutdown-timeout) is how long requests in flight may take
@@ -86,6 +91,9 @@ func DefaultConfig() Config {
 		MaxBcryptCost:    12,
 		LoginThrottle:    true,
 		PolicyTimeout:    100 * time.Millisecond,
+		TokenCacheMiB:    32,
+		DecisionCacheMiB: 32,
+		SubjectCacheMiB:  16,
 		ShutdownTimeout:  10 * time.Second,
 	}
 }
@@ -156,6 +164,14 @@ func (c *Config) Validate() error {
 	if c.PolicyTimeout <= 0 {
 		return invalid("policy-timeout", "%s is not a positive duration", c.PolicyTimeout)
 	}
+	for _, cache := range []struct {
+		option string
+		mib    int
+	}{{"token-cache", c.TokenCacheMiB}, {"decision-cache", c.DecisionCacheMiB}, {"subject-cache", c.SubjectCacheMiB}} {
+		if cache.mib < 0 || cache.mib > maxCacheMiB {
+			return invalid(cache.option, "%d is not between 0 (off) and %d MiB", cache.mib, maxCacheMiB)
+		}
+	}
 	if c.ShutdownTimeout < 0 {
 		return invalid("shutdown-timeout", "%s is negative", c.ShutdownTimeout)
 	}
@@ -168,6 +184,22 @@ func (c *Config) Validate() error {
 	}
 	return nil
 }
+
+// maxCacheMiB is the largest size of a cache; it is there to catch a size that was
+// meant in bytes.
+const maxCacheMiB = 64 << 10
+
+// cacheBytes turns the size of a cache, as the configuration has it, into what
+// the packages' options take: bytes, where a negative number is off.
+func cacheBytes(mib int) int64 {
+	if mib == 0 {
+		return cacheOff
+	}
+	return int64(mib) << 20
+}
+
+// cacheOff turns off a cache of token, policy or account.
+const cacheOff = -1
 
 // validIssuer holds the shape of RFC 8414 section 2: an absolute URL without
 // query or fragment. http is for loopback and for tests in closed networks.

@@ -25,7 +25,7 @@ var floors = map[string]int{
 	"server/oauth":  4, "server/admin": 4, "server/gateway": 4, "server/pdp": 4, "server/demo": 4,
 	"server/gate": 3, "server/store": 3, "server/store/storetest": 3,
 	"server/policy": 2, "server/token": 2, "server/account": 2, "server/decisionlog": 2,
-	"server/policy/schema": 1, "server/authz": 1, "server/route": 1, "server/problem": 1,
+	"server/policy/schema": 1, "server/cache": 1, "server/authz": 1, "server/route": 1, "server/problem": 1,
 	"policies": 0, "data": 0,
 }
 
@@ -37,6 +37,8 @@ var rooms = []struct {
 	{"github.com/open-policy-agent/opa", []string{"server/policy"}},
 	{"github.com/golang-jwt/jwt", []string{"server/token"}},
 	{"database/sql", []string{"server/store"}},
+	{"github.com/prometheus/client_golang", []string{"server"}},
+	{"github.com/KimMachineGun/automemlimit", []string{"server"}},
 	{"golang.org/x/crypto", []string{"server/account"}},
 	{"github.com/gin-gonic/gin", []string{"server", "server/oauth", "server/admin", "server/gateway", "server/pdp", "server/demo", "server/gate/gin.go"}},
 }

@@ -43,6 +43,7 @@ type Server struct {
 	issuer   string
 	http     *http.Server
 	draining atomic.Bool
+	metrics  *metrics
 }
 
 // New validates the configuration, opens the state, loads the policy and binds
@@ -56,7 +57,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Server, err e
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, logger: logger}
+	s := &Server{cfg: cfg, logger: logger, metrics: newMetrics()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -66,7 +67,9 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Server, err e
 	if s.store, err = OpenState(ctx, cfg.State); err != nil {
 		return nil, err
 	}
-	s.accounts = account.New(s.store, account.Options{MaxBcryptCost: cfg.MaxBcryptCost})
+	s.accounts = account.New(s.store, account.Options{
+		MaxBcryptCost: cfg.MaxBcryptCost, CacheBytes: cacheBytes(cfg.SubjectCacheMiB), Prepare: policy.PrepareSubject,
+	})
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, &ConfigError{Option: "listen", Err: err}
 	}

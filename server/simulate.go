@@ -119,7 +119,7 @@ func (r *rehearsal) logIn(ctx context.Context, opened *store.Store, q Question, 
 		return err
 	}
 	r.verifier = token.NewVerifier(keyring, token.VerifierOptions{
-		Issuer: r.issuer, Audience: audience, Prepare: policy.PrepareClaims, Now: r.now,
+		Issuer: r.issuer, Audience: audience, Prepare: policy.PrepareClaims, CacheBytes: cacheOff, Now: r.now,
 	})
 	service := oauth.New(oauth.Options{
 		Policy: r.policy, Keyring: keyring, Issuer: r.issuer, Audience: audience,

@@ -36,7 +36,7 @@ func VerifyToken(ctx context.Context, cfg Config, raw string) (err error) {
 	if err != nil {
 		return err
 	}
-	verified, err := newVerifier(keyring, issuer, cmp.Or(cfg.Audience, issuer)).Verify(ctx, raw)
+	verified, err := newVerifier(keyring, issuer, cmp.Or(cfg.Audience, issuer), cacheOff).Verify(ctx, raw)
 	if err != nil {
 		return err
 	}
@@ -47,10 +47,11 @@ func VerifyToken(ctx context.Context, cfg Config, raw string) (err error) {
 	return err
 }
 
-// newVerifier accepts the tokens of our own issuer.
-func newVerifier(keyring *token.Keyring, issuer, audience string) *token.Verifier {
+// newVerifier accepts the tokens of our own issuer. The size of its cache is in
+// bytes.
+func newVerifier(keyring *token.Keyring, issuer, audience string, cacheBytes int64) *token.Verifier {
 	return token.NewVerifier(keyring, token.VerifierOptions{
-		Issuer: issuer, Audience: audience, Prepare: policy.PrepareClaims,
+		Issuer: issuer, Audience: audience, Prepare: policy.PrepareClaims, CacheBytes: cacheBytes,
 	})
 }
 

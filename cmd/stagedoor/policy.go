@@ -101,6 +101,8 @@ type policyCheckCmd struct {
 func (*policyCheckCmd) Help() string {
 	return `It reads, compiles (strictly), type-checks against the inputs' schemas, and runs the tests: what is good here goes live, and nothing else does. Exit code 1 if the policy is refused, with every problem as file:line.
 
+It also says whether the server can keep decisions in memory. A decision that depends on the clock, randomness or the network can't be kept; each place in the policy that reads one is named as file:line.
+
   stagedoor policy check --policies my/policies --data my/data`
 }
 
@@ -112,7 +114,9 @@ type checked struct {
 	Routes   int              `json:"routes"`
 	Tests    int              `json:"tests"`
 	Warnings []policy.Warning `json:"warnings"`
-	Problems []policy.Problem `json:"problems"`
+	// Uncacheable are the places that keep decisions from being cached.
+	Uncacheable []policy.Problem `json:"uncacheable"`
+	Problems    []policy.Problem `json:"problems"`
 }
 
 // Run checks the policy and prints what is wrong or odd.
@@ -124,13 +128,28 @@ func (c *policyCheckCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range snapshot.Warnings() {
+	uncacheable := snapshot.Uncacheable()
+	for _, warning := range otherWarnings(snapshot.Warnings()) {
 		fmt.Fprintf(e.stdout, "warning: %s: %s\n", warning.Code, warning.Message)
+	}
+	for _, problem := range uncacheable {
+		fmt.Fprintf(e.stdout, "warning: %s\n", problem)
 	}
 	fmt.Fprintf(e.stdout, "OK: %s: %s, %s, %s passed, revision %.12s\n",
 		c.policyDirs, count(snapshot.Modules(), "module"), count(len(snapshot.Routes()), "route"),
 		count(snapshot.Tests().Passed, "test"), snapshot.Revision())
+	if len(uncacheable) == 0 {
+		fmt.Fprintln(e.stdout, "Every decision can be cached.")
+	} else {
+		fmt.Fprintf(e.stdout, "Decisions can be cached, except those that reach the %s named above.\n", count(len(uncacheable), "place"))
+	}
 	return nil
+}
+
+// otherWarnings leaves out the one for what is uncacheable, which names the first
+// place only: each is printed from its own list.
+func otherWarnings(all []policy.Warning) []policy.Warning {
+	return slices.DeleteFunc(all, func(w policy.Warning) bool { return w.Code == policy.WarnUncacheable })
 }
 
 func (c *policyCheckCmd) runJSON(ctx context.Context, e *env) error {
@@ -141,7 +160,7 @@ func (c *policyCheckCmd) runJSON(ctx context.Context, e *env) error {
 	snapshot, err := policy.Load(ctx, source, policy.Options{AllowNetwork: c.PolicyNetwork})
 	var refused *policy.LoadError
 	if errors.As(err, &refused) {
-		answer := checked{Revision: refused.Revision, Warnings: []policy.Warning{}, Problems: refused.Problems}
+		answer := checked{Revision: refused.Revision, Warnings: []policy.Warning{}, Uncacheable: []policy.Problem{}, Problems: refused.Problems}
 		return errors.Join(writeJSON(e.stdout, answer), exitCode(exitFailed))
 	}
 	if err != nil {
@@ -150,7 +169,7 @@ func (c *policyCheckCmd) runJSON(ctx context.Context, e *env) error {
 	return writeJSON(e.stdout, checked{
 		OK: true, Revision: snapshot.Revision(), Modules: snapshot.Modules(),
 		Routes: len(snapshot.Routes()), Tests: snapshot.Tests().Total,
-		Warnings: list(snapshot.Warnings()), Problems: []policy.Problem{},
+		Warnings: list(snapshot.Warnings()), Uncacheable: list(snapshot.Uncacheable()), Problems: []policy.Problem{},
 	})
 }
 

@@ -19,7 +19,7 @@ type policyStatusCmd struct {
 }
 
 func (*policyStatusCmd) Help() string {
-	return `It shows what the server that runs with this state (or ran last) says: the policy that is live, and if what lies in its directories now was refused, since when, where and why. Exit code 1 while something is refused, so scripts can wait for a policy to be live.
+	return `It shows what the server that runs with this state (or ran last) says: the policy that is live, and if what lies in its directories now was refused, since when, where and why; and whether decisions are kept in memory. Exit code 1 while something is refused, so scripts can wait for a policy to be live.
 
   stagedoor policy status
   stagedoor policy status --state /var/lib/stagedoor --output json`
@@ -56,7 +56,11 @@ func printStatus(e *env, status policy.Status) error {
 	rows.row("from", strings.Join(status.Sources, ", "))
 	rows.row("holds", fmt.Sprintf("%s, %s", count(status.Modules, "module"), count(status.Routes, "route")))
 	rows.row("tests", fmt.Sprintf("%d passed in %s", status.Tests.Passed, status.Tests.Duration.Round(time.Millisecond)))
-	for _, warning := range status.Warnings {
+	rows.row("decisions", cached(status))
+	for _, problem := range status.Uncacheable {
+		rows.row("", problem.String())
+	}
+	for _, warning := range otherWarnings(status.Warnings) {
 		rows.row("warning", warning.Code+": "+warning.Message+" ("+e.moment(warning.At)+")")
 	}
 	if err := rows.flush(); err != nil {
@@ -72,6 +76,17 @@ func printStatus(e *env, status policy.Status) error {
 		fmt.Fprintf(e.stdout, "  %s\n", problem)
 	}
 	return nil
+}
+
+// cached says whether the server keeps decisions.
+func cached(status policy.Status) string {
+	switch {
+	case status.DecisionCacheBytes == 0:
+		return "not cached: the server's decision-cache is turned off"
+	case len(status.Uncacheable) > 0:
+		return "cached, except those that reach"
+	}
+	return "cached"
 }
 
 // moment says when something was, and how long ago.

@@ -236,22 +236,30 @@ func scriptLogin(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
-	token, form := "", ""
+	token, form, until := "", "", 0
 	for len(args) > 2 {
 		switch args[0] {
 		case "-t":
 			token = args[1]
 		case "-d":
 			form = args[1]
+		case "-until":
+			var err error
+			until, err = strconv.Atoi(args[1])
+			ts.Check(err)
 		default:
 			ts.Fatalf("http: unknown flag %s", args[0])
 		}
 		args = args[2:]
 	}
 	if neg || len(args) != 2 {
-		ts.Fatalf("usage: http [-t TOKEN] [-d FORM] METHOD PATH")
+		ts.Fatalf("usage: http [-t TOKEN] [-d FORM] [-until STATUS] METHOD PATH")
 	}
 	status, header, body := ask(ts, args[0], args[1], token, form)
+	// What another process has changed is noticed within a second.
+	for end := time.Now().Add(patience); until != 0 && status != until && time.Now().Before(end); {
+		status, header, body = ask(ts, args[0], args[1], token, form)
+	}
 	out := ts.Stdout()
 	fmt.Fprintf(out, "HTTP %d %s\n", status, http.StatusText(status))
 	ts.Check(header.Write(out))

@@ -31,6 +31,10 @@ type serveCmd struct {
 	PolicyTimeout time.Duration `help:"Deadline of one decision; past it the answer is 503." default:"100ms" env:"STAGEDOOR_POLICY_TIMEOUT" group:"Policy"`
 	PolicyNetwork bool          `help:"Let policies reach out: http.send, net.lookup_ip_addr, opa.runtime." env:"STAGEDOOR_POLICY_NETWORK" group:"Policy"`
 
+	TokenCache    int `help:"Memory for tokens that were verified, in MiB; 0 verifies each request's anew." default:"32" placeholder:"MIB" env:"STAGEDOOR_TOKEN_CACHE" group:"Memory"`
+	DecisionCache int `help:"Memory for decisions, in MiB; 0 asks the policy at each request." default:"32" placeholder:"MIB" env:"STAGEDOOR_DECISION_CACHE" group:"Memory"`
+	SubjectCache  int `help:"Memory for who the subjects are now, in MiB; 0 looks each request's up in the state." default:"16" placeholder:"MIB" env:"STAGEDOOR_SUBJECT_CACHE" group:"Memory"`
+
 	SigningAlgorithm string        `help:"What signs new tokens: EdDSA, ES256, RS256 or HS256. Default: ${default}." default:"EdDSA" placeholder:"ALG" env:"STAGEDOOR_SIGNING_ALGORITHM" group:"Tokens and login"`
 	HS256SecretFile  string        `name:"hs256-secret-file" help:"File with the HS256 secret, at least 32 bytes; without it a random one is made and kept." placeholder:"FILE" env:"STAGEDOOR_HS256_SECRET_FILE" group:"Tokens and login"`
 	Audience         string        `help:"What tokens are meant for. Default: the issuer." placeholder:"URL" env:"STAGEDOOR_AUDIENCE" group:"Tokens and login"`
@@ -58,12 +62,14 @@ func (c *serveCmd) config(state string) server.Config {
 		MaxTokenLifetime: c.MaxTokenLifetime, MaxBcryptCost: c.MaxBcryptCost, LoginThrottle: c.LoginThrottle,
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
 		PolicyHeaders: c.PolicyHeaders, PolicyTimeout: c.PolicyTimeout, PolicyNetwork: c.PolicyNetwork,
+		TokenCacheMiB: c.TokenCache, DecisionCacheMiB: c.DecisionCache, SubjectCacheMiB: c.SubjectCache,
 		TLSCert: c.TLSCert, TLSKey: c.TLSKey, ShutdownTimeout: c.ShutdownTimeout,
 	}
 }
 
 // Run serves until SIGTERM or SIGINT.
 func (c *serveCmd) Run(ctx context.Context, e *env) (err error) {
+	server.TuneMemory(e.logger)
 	s, err := server.New(ctx, c.config(e.state), e.logger)
 	if err != nil {
 		return err

@@ -265,6 +265,43 @@ func TestClientIsGone(t *testing.T) {
 	}
 }
 
+func TestObserveFailure(t *testing.T) {
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, tt := range []struct {
+		name, target string
+		ctx          context.Context
+		status       int
+		failures     int
+	}{
+		{"the engine fails", "/conflict", context.Background(), 503, 1},
+		{"the loader fails", "/broken-loader/1", context.Background(), 503, 1},
+		{"the client has gone", "/conflict", gone, 503, 0},
+		{"a denial", "/account", context.Background(), 401, 0},
+		{"a target that is not canonical", "//", context.Background(), 400, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := &door{logs: &logBuffer{}}
+			failures := 0
+			g := testGate(t, d, func(o *gate.Options) {
+				o.ObserveFailure = func(_ context.Context, err error) {
+					failures++
+					if err == nil {
+						t.Error("a failure without an error")
+					}
+				}
+			})
+			r := httptest.NewRequest("GET", "/", nil).WithContext(tt.ctx)
+			r.RequestURI, r.URL.Path = tt.target, tt.target
+			w := httptest.NewRecorder()
+			g.Wrap(http.HandlerFunc(d.serve)).ServeHTTP(w, r)
+			if w.Code != tt.status || failures != tt.failures {
+				t.Errorf("status %d and %d failures, want %d and %d", w.Code, failures, tt.status, tt.failures)
+			}
+		})
+	}
+}
+
 // Question is what would be asked, and asks nothing.
 func TestQuestion(t *testing.T) {
 	d := &door{logs: &logBuffer{}}

@@ -53,6 +53,9 @@ type Options struct {
 	// Observe is told each decision, before it is acted on. [FromContext] of its
 	// context has the ids. It must not change what it is given. May be nil.
 	Observe func(ctx context.Context, r *authz.Request, d *authz.Decision)
+	// ObserveFailure is told each request that could not be decided and is answered
+	// 503, with the reason, but not those whose client has gone. May be nil.
+	ObserveFailure func(ctx context.Context, err error)
 	// Logger gets a line for each denial (info) and failure (error); nil
 	// discards.
 	Logger *slog.Logger

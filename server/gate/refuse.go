@@ -139,6 +139,8 @@ func (v *visit) fail(err error) {
 	level := slog.LevelError
 	if v.r.Context().Err() != nil {
 		level = slog.LevelInfo // the client has gone
+	} else if v.gate.o.ObserveFailure != nil {
+		v.gate.o.ObserveFailure(v.r.Context(), err)
 	}
 	v.log(level, "request could not be decided", slog.String("path", v.question.Path), slog.String("route", v.question.Route),
 		slog.Int("status", http.StatusServiceUnavailable), slog.Any("error", err))

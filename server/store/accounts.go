@@ -181,6 +181,16 @@ func (s *Store) CountAccounts(ctx context.Context) (int, error) {
 	return count, nil
 }
 
+// AccountChanges counts the changes of accounts that a policy could see, by
+// anyone, since the store was made. A new password is none.
+func (s *Store) AccountChanges(ctx context.Context) (int64, error) {
+	var count int64
+	if err := s.readers.QueryRowContext(ctx, `SELECT count FROM account_changes`).Scan(&count); err != nil {
+		return 0, fmt.Errorf("reading the count of account changes: %w", s.explain(err))
+	}
+	return count, nil
+}
+
 // encodeAccount gives the columns in selectAccount's order.
 func encodeAccount(a *account.Account) ([]any, error) {
 	roles, err := json.Marshal(append([]string{}, a.Roles...))

@@ -17,10 +17,10 @@ const maxNumericDate = 253402300799
 
 // check judges the claims of a token whose signature is good. A claim of the
 // wrong type is never read as absent.
-func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Verified, error) {
+func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Verified, lifetime, error) {
 	for _, name := range r.required {
 		if _, present := claims[name]; !present {
-			return nil, refuse(authz.TokenInvalidClaims, name+" is missing")
+			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is missing")
 		}
 	}
 	text := map[string]string{}
@@ -31,20 +31,20 @@ func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Ver
 		}
 		s, ok := value.(string)
 		if !ok || s == "" {
-			return nil, refuse(authz.TokenInvalidClaims, name+" is not a string, or empty")
+			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is not a string, or empty")
 		}
 		text[name] = s
 	}
 	for _, name := range []string{"scope", "preferred_username"} {
 		if value, present := claims[name]; present {
 			if _, ok := value.(string); !ok {
-				return nil, refuse(authz.TokenInvalidClaims, name+" is not a string")
+				return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is not a string")
 			}
 		}
 	}
 	if value, present := claims["roles"]; present {
 		if _, ok := texts(value); !ok {
-			return nil, refuse(authz.TokenInvalidClaims, "roles is not a list of strings")
+			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, "roles is not a list of strings")
 		}
 	}
 	times := map[string]time.Time{}
@@ -55,30 +55,28 @@ func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Ver
 		}
 		moment, ok := numericDate(value)
 		if !ok {
-			return nil, refuse(authz.TokenInvalidClaims, name+" is not a number of seconds from 1970 to 9999")
+			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is not a number of seconds from 1970 to 9999")
 		}
 		times[name] = moment
 	}
 	if text["iss"] != issuer {
-		return nil, refuse(authz.TokenWrongIssuer, "iss is not the issuer that was looked up")
+		return nil, lifetime{}, refuse(authz.TokenWrongIssuer, "iss is not the issuer that was looked up")
 	}
 	audience, ok := audiences(claims["aud"])
 	if !ok {
-		return nil, refuse(authz.TokenInvalidClaims, "aud is neither a string nor a list of strings")
+		return nil, lifetime{}, refuse(authz.TokenInvalidClaims, "aud is neither a string nor a list of strings")
 	}
 	if r.audience == "" || !slices.Contains(audience, r.audience) {
-		return nil, refuse(authz.TokenWrongAudience, "aud does not contain this service")
+		return nil, lifetime{}, refuse(authz.TokenWrongAudience, "aud does not contain this service")
 	}
-	for _, name := range []string{"nbf", "iat"} {
-		if moment, present := times[name]; present && now.Add(r.leeway).Before(moment) {
-			return nil, refuse(authz.TokenNotYetValid, name+" lies in the future")
-		}
+	life := lifetime{from: times["nbf"], until: times["exp"]}
+	if iat := times["iat"]; iat.After(life.from) {
+		life.from = iat
 	}
-	// RFC 7519 section 4.1.4: on or after exp, a token must not be accepted.
-	if exp, present := times["exp"]; present && !now.Before(exp.Add(r.leeway)) {
-		return nil, refuse(authz.TokenExpired, "exp has passed")
+	if err := life.check(now, r.leeway); err != nil {
+		return nil, lifetime{}, err
 	}
-	return &Verified{Issuer: issuer, Subject: text["sub"], ID: text["jti"], Expiry: times["exp"]}, nil
+	return &Verified{Issuer: issuer, Subject: text["sub"], ID: text["jti"], Expiry: times["exp"]}, life, nil
 }
 
 // numericDate reads a NumericDate (RFC 7519 section 2): a JSON number, with or

@@ -3,10 +3,12 @@ package token
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"crypto/subtle"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -100,6 +102,21 @@ func newVerificationKey(id, algorithm string, public any) *verificationKey {
 			jwt.WithoutClaimsValidation(),
 		),
 	}
+}
+
+// verifiesAs reports whether two keys verify the same signatures; other may be
+// nil.
+func (v *verificationKey) verifiesAs(other *verificationKey) bool {
+	if other == nil || v.id != other.id || v.algorithm != other.algorithm {
+		return false
+	}
+	if secret, ok := v.public.([]byte); ok {
+		otherSecret, ok := other.public.([]byte)
+		return ok && subtle.ConstantTimeCompare(secret, otherSecret) == 1
+	}
+	// Every public key of the standard library has it.
+	public, ok := v.public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(other.public)
 }
 
 // signingKey is a usable private key.

@@ -108,7 +108,7 @@ func (k *Keyring) Reload(ctx context.Context) error {
 		}
 		stored = append(slices.Clip(stored), made)
 	}
-	next, err := newRing(stored, k.algorithm, k.configured)
+	next, err := newRing(stored, k.algorithm, k.configured, k.current.Load())
 	if err != nil {
 		return fmt.Errorf("read the signing keys: %w", err)
 	}
@@ -136,7 +136,10 @@ func (k *Keyring) makeKey(ctx context.Context) (Key, error) {
 	return kept, nil
 }
 
-func newRing(stored []Key, algorithm string, configured *signingKey) (*ring, error) {
+// newRing makes a ring of the stored keys. Those that the previous ring, which
+// may be nil, has too stay the same pointers: what was verified with them is
+// remembered by it.
+func newRing(stored []Key, algorithm string, configured *signingKey, previous *ring) (*ring, error) {
 	r := &ring{signing: configured, byID: make(map[string]*verificationKey, len(stored)+1)}
 	if configured != nil {
 		r.byID[configured.id] = configured.verificationKey
@@ -149,6 +152,9 @@ func newRing(stored []Key, algorithm string, configured *signingKey) (*ring, err
 		}
 		if r.byID[usable.id] != nil {
 			return nil, fmt.Errorf("two keys have the id %q: remove one from the store", usable.id)
+		}
+		if previous != nil && usable.verifiesAs(previous.byID[usable.id]) {
+			usable.verificationKey = previous.byID[usable.id]
 		}
 		r.byID[usable.id] = usable.verificationKey
 		if usable.algorithm != HS256 {

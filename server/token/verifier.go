@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stagedoor/stagedoor/server/authz"
+	"github.com/stagedoor/stagedoor/server/cache"
 )
 
 // accessTokenType is the typ of an access token (RFC 9068 section 2.1).
@@ -31,27 +33,24 @@ type VerifierOptions struct {
 	// becomes [authz.Claims].Prepared. It must not change the claims. Default:
 	// none.
 	Prepare func(claims map[string]any) any
+	// Revoked reports whether a token that is good in all else has been taken
+	// back. It is asked each time that such a token is presented, so it must be
+	// quick, and safe for concurrent use. Default: none is.
+	Revoked func(*Verified) bool
+	// CacheBytes bounds the memory, in bytes, that verified tokens are remembered
+	// in. 0 is 32 MiB; a negative value remembers none.
+	CacheBytes int64
 	// Now is the clock. Default [time.Now].
 	Now func() time.Time
-}
-
-// Verified is a good token. It is never changed, and may be shared.
-type Verified struct {
-	// Issuer, Subject and ID are iss, sub and jti.
-	Issuer, Subject, ID string
-	// KeyID says which of the issuer's keys signed the token.
-	KeyID string
-	// Expiry is exp. The token is good before it (plus the leeway), not at it.
-	Expiry time.Time
-	// Claims is the claims set, whole.
-	Claims *authz.Claims
 }
 
 // Verifier verifies access tokens. It is safe for concurrent use.
 type Verifier struct {
 	issuers map[string]*rules
 	prepare func(map[string]any) any
+	revoked func(*Verified) bool
 	now     func() time.Time
+	cache   *cache.Cache[*remembered] // nil when it is off
 }
 
 // rules is how the tokens of one issuer are verified. Nothing in it is shared
@@ -72,6 +71,9 @@ type rules struct {
 
 // keySource is the keys of one issuer.
 type keySource interface {
+	// verificationKey returns the key of that kid. It is the same pointer for as
+	// long as the key stays what it is: tokens that it verified are remembered by
+	// it.
 	verificationKey(ctx context.Context, kid string) (*verificationKey, bool)
 }
 
@@ -86,7 +88,10 @@ func NewVerifier(keys *Keyring, options VerifierOptions) *Verifier {
 		leeway:     max(options.Leeway, 0),
 		keys:       keys,
 	}
-	v := &Verifier{issuers: map[string]*rules{}, prepare: options.Prepare, now: options.Now}
+	v := &Verifier{
+		issuers: map[string]*rules{}, prepare: options.Prepare, revoked: options.Revoked, now: options.Now,
+		cache: cache.New[*remembered](cmp.Or(options.CacheBytes, defaultCacheBytes)),
+	}
 	if options.Issuer != "" {
 		v.issuers[options.Issuer] = own
 	}
@@ -98,8 +103,30 @@ func NewVerifier(keys *Keyring, options VerifierOptions) *Verifier {
 
 // Verify returns what a good token says. Any other is refused with an error that
 // unwraps to an [authz.TokenError]; see the package's documentation for the order
-// of the checks.
+// of the checks. A token that was good before is recognised by its bytes, all of
+// them, and what may have changed since is checked again.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Verified, error) {
+	verified, known := v.recall(ctx, raw)
+	var fresh *remembered
+	if !known {
+		var err error
+		if fresh, err = v.verify(ctx, raw); err != nil {
+			return nil, err
+		}
+		verified = fresh.verified
+	}
+	if v.revoked != nil && v.revoked(verified) {
+		v.cache.Delete(raw)
+		return nil, refuse(authz.TokenRevoked, "it was taken back before it expired")
+	}
+	if !known {
+		v.remember(raw, fresh)
+	}
+	return verified, nil
+}
+
+// verify makes every check but that for revocation.
+func (v *Verifier) verify(ctx context.Context, raw string) (*remembered, error) {
 	c, err := read(raw)
 	if err != nil {
 		return nil, err
@@ -123,7 +150,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Verified, error) {
 		// The token has been read already: nothing else is left to fail.
 		return nil, refuse(authz.TokenBadSignature, "the signature does not verify")
 	}
-	verified, err := own.check(claims, c.issuer, v.now())
+	verified, lifetime, err := own.check(claims, c.issuer, v.now())
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +159,7 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Verified, error) {
 	if v.prepare != nil {
 		verified.Claims.Prepared = v.prepare(claims)
 	}
-	return verified, nil
+	return &remembered{verified: verified, lifetime: lifetime, rules: own, key: key}, nil
 }
 
 func (r *rules) acceptsType(typ string) bool {

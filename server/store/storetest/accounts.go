@@ -205,3 +205,39 @@ func removalFreesNames(t *testing.T, open Open) {
 	again.ID = "01J00000000000000000007777"
 	must(t, store.InsertAccounts(t.Context(), []account.Account{again}))
 }
+
+func accountChangesAreCounted(t *testing.T, open Open) {
+	store := opened(t, open)
+	last, err := store.AccountChanges(t.Context())
+	must(t, err)
+	counted := func(what string, want bool) {
+		t.Helper()
+		count, err := store.AccountChanges(t.Context())
+		must(t, err)
+		if (count != last) != want {
+			t.Errorf("%s: the count went from %d to %d", what, last, count)
+		}
+		last = count
+	}
+	change := func(f func(*account.Account)) {
+		t.Helper()
+		_, err := store.UpdateAccount(t.Context(), person(1).ID, func(a *account.Account) error { f(a); return nil })
+		must(t, err)
+	}
+	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
+	counted("a new account", true)
+	change(func(a *account.Account) { a.Disabled = false })
+	counted("enabled", true)
+	change(func(a *account.Account) { a.Roles = nil })
+	counted("no role", true)
+	change(func(a *account.Account) { a.Attributes = map[string]any{"x": true} })
+	counted("another attribute", true)
+	change(func(a *account.Account) { a.Username = "somebody" })
+	counted("another name", true)
+	change(func(a *account.Account) { a.PasswordHash = "$2b$12$another" })
+	counted("another password", false)
+	must(t, store.RecordFailure(t.Context(), []string{"a"}, noon, noon))
+	counted("a failed login", false)
+	must(t, store.RemoveAccount(t.Context(), person(1).ID))
+	counted("removed", true)
+}

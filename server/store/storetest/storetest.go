@@ -21,6 +21,7 @@ type Store interface {
 	SetSetting(ctx context.Context, name, value string) error
 	EnsureSetting(ctx context.Context, name, value string) (string, error)
 	Changed(ctx context.Context) (bool, error)
+	AccountChanges(ctx context.Context) (int64, error)
 	Close() error
 }
 
@@ -41,6 +42,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"an update moves the names", updateMovesNames},
 		{"updates at once lose nothing", updatesAtOnceLoseNothing},
 		{"removal frees the names", removalFreesNames},
+		{"account changes are counted", accountChangesAreCounted},
 		{"failures are counted and forgotten", failuresAreCounted},
 		{"failures at once are all counted", failuresAtOnceAreCounted},
 		{"success forgets one count and marks another", successForgets},

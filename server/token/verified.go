@@ -1,0 +1,133 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+	"github.com/stagedoor/stagedoor/server/cache"
+)
+
+// defaultCacheBytes bounds the memory of verified tokens.
+const defaultCacheBytes = 32 << 20
+
+// Verified is a good token. It is never changed, and may be shared.
+type Verified struct {
+	// Issuer, Subject and ID are iss, sub and jti.
+	Issuer, Subject, ID string
+	// KeyID says which of the issuer's keys signed the token.
+	KeyID string
+	// Expiry is exp. The token is good before it (plus the leeway), not at it.
+	Expiry time.Time
+	// Claims is the claims set, whole.
+	Claims *authz.Claims
+}
+
+// lifetime is when a token is good; a zero time is no bound.
+type lifetime struct {
+	// from is the later one of nbf and iat, until is exp.
+	from, until time.Time
+}
+
+// check judges the token's times at a moment. It is asked for a token that is
+// remembered as it is for one that is new.
+func (l lifetime) check(now time.Time, leeway time.Duration) error {
+	if now.Add(leeway).Before(l.from) {
+		return refuse(authz.TokenNotYetValid, "nbf or iat lies in the future")
+	}
+	// RFC 7519 section 4.1.4: on or after exp, a token must not be accepted.
+	if !l.until.IsZero() && !now.Before(l.until.Add(leeway)) {
+		return refuse(authz.TokenExpired, "exp has passed")
+	}
+	return nil
+}
+
+// remembered is a token that was good when it was verified, with what decides
+// whether it still is. It is never changed.
+type remembered struct {
+	verified *Verified
+	lifetime lifetime
+	rules    *rules
+	key      *verificationKey
+}
+
+// stands reports whether verifying the token again would find it good. What its
+// bytes say has not changed; the clock and the issuer's keys may have.
+func (m *remembered) stands(ctx context.Context, now time.Time) bool {
+	// The key itself, and not another one of its kid.
+	key, found := m.rules.keys.verificationKey(ctx, m.key.id)
+	return found && key == m.key && m.lifetime.check(now, m.rules.leeway) == nil
+}
+
+// recall returns the token of exactly these bytes if it was verified before and
+// still stands. Where it does not stand, the caller has to verify it: there is
+// one place that refuses tokens.
+func (v *Verifier) recall(ctx context.Context, raw string) (*Verified, bool) {
+	if len(raw) > MaxSize {
+		return nil, false // not worth hashing
+	}
+	m, found := v.cache.Get(raw)
+	if !found {
+		return nil, false
+	}
+	if !m.stands(ctx, v.now()) {
+		v.cache.Delete(raw)
+		return nil, false
+	}
+	return m.verified, true
+}
+
+// remember keeps a token that has just been found good.
+func (v *Verifier) remember(raw string, m *remembered) {
+	if v.cache == nil {
+		return
+	}
+	size := footprint(m.verified.Claims.Values)
+	if m.verified.Claims.Prepared != nil {
+		size += size * preparedFactor
+	}
+	// A copy: the bytes may be part of a larger text, such as a header.
+	v.cache.Put(strings.Clone(raw), m, verifiedBytes+size)
+}
+
+// CacheStats says how the memory of verified tokens does. A token that is found
+// and no longer stands counts as a hit.
+func (v *Verifier) CacheStats() cache.Stats { return v.cache.Stats() }
+
+const (
+	// verifiedBytes is what a remembered token takes beside its claims.
+	verifiedBytes = 512
+	// preparedFactor is how much larger than the claims the policy engine's form
+	// of them is taken to be.
+	preparedFactor = 2
+)
+
+// footprint is about how many bytes of memory a JSON value takes: within a third,
+// whether it is text or a thousand empty lists.
+func footprint(value any) int {
+	const box = 16 // an interface
+	switch v := value.(type) {
+	case map[string]any:
+		size := 80
+		if len(v) > 0 {
+			size = 256 // room for eight members
+		}
+		for name, member := range v {
+			size += 2*box + len(name) + footprint(member)
+		}
+		return size
+	case []any:
+		size := 64
+		for _, member := range v {
+			size += footprint(member)
+		}
+		return size
+	case string:
+		return 2*box + len(v)
+	case json.Number:
+		return 2*box + len(v)
+	}
+	return box
+}
