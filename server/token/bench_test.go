@@ -6,7 +6,12 @@ import (
 )
 
 // BenchmarkVerify is one verification by each algorithm.
-func BenchmarkVerify(b *testing.B) {
+func BenchmarkVerify(b *testing.B) { benchmarkVerify(b, -1) }
+
+// BenchmarkVerifyKnown is the same for a token that was verified before.
+func BenchmarkVerifyKnown(b *testing.B) { benchmarkVerify(b, 0) }
+
+func benchmarkVerify(b *testing.B, cacheBytes int64) {
 	for _, algorithm := range Algorithms() {
 		b.Run(algorithm, func(b *testing.B) {
 			keyring, err := OpenKeyring(b.Context(), &memoryStore{}, KeyringOptions{Algorithm: algorithm})
@@ -20,7 +25,7 @@ func BenchmarkVerify(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			verifier := NewVerifier(keyring, VerifierOptions{Issuer: testIssuer, Audience: testAudience})
+			verifier := NewVerifier(keyring, VerifierOptions{Issuer: testIssuer, Audience: testAudience, CacheBytes: cacheBytes})
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := verifier.Verify(b.Context(), raw); err != nil {

@@ -78,7 +78,7 @@ func FuzzVerify(f *testing.F) {
 	}
 
 	f.Fuzz(func(t *testing.T, raw string) {
-		verified, err := verifier.Verify(t.Context(), raw)
+		verified, err := verify(t, verifier, raw)
 		header, claims, inspectErr := Inspect(raw)
 		if err != nil {
 			var code authz.TokenError

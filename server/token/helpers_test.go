@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -87,8 +88,32 @@ func openKeyring(t testing.TB, store KeyStore, algorithm string) *Keyring {
 	return keys
 }
 
+// newTestVerifier is a verifier that remembers a good token already, with the
+// claims that most tests forge.
 func newTestVerifier(keys *Keyring) *Verifier {
-	return NewVerifier(keys, VerifierOptions{Issuer: testIssuer, Audience: testAudience, Now: newClock().Now})
+	v := NewVerifier(keys, VerifierOptions{Issuer: testIssuer, Audience: testAudience, Now: newClock().Now})
+	key := keys.signing()
+	unsigned := encode(goodHeader(key)) + "." + encode(goodClaims)
+	signature, err := method(key.algorithm).Sign(unsigned, key.private)
+	if err == nil {
+		_, err = v.Verify(context.Background(), unsigned+"."+base64.RawURLEncoding.EncodeToString(signature))
+	}
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// verify verifies a token twice: the second time, whatever was remembered of the
+// first must make no difference.
+func verify(t testing.TB, v *Verifier, raw string) (*Verified, error) {
+	t.Helper()
+	first, firstErr := v.Verify(t.Context(), raw)
+	second, secondErr := v.Verify(t.Context(), raw)
+	if fmt.Sprint(firstErr) != fmt.Sprint(secondErr) || !reflect.DeepEqual(first, second) {
+		t.Errorf("verified twice: %+v, %v and then %+v, %v", first, firstErr, second, secondErr)
+	}
+	return second, secondErr
 }
 
 func testRegistered() Registered {
