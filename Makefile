@@ -37,7 +37,7 @@ policy-test: ## Run the policies' tests with stock opa; every rule must be cover
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, opa fmt, opa check
-	@unformatted=$$(gofmt -l cmd server policies data); \
+	@unformatted=$$(gofmt -l bench cmd server policies data); \
 		test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
@@ -54,8 +54,12 @@ fuzz: ## Fuzz each parser of strangers' input for FUZZTIME (default 20s)
 		done; done
 
 .PHONY: bench
-bench: ## Run the Go benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: build ## Measure everything, and write docs/benchmarks.md (needs wrk; about 25 minutes)
+	$(GO) run ./bench
+
+.PHONY: bench-peers
+bench-peers: build ## Measure Casbin, cedar-go and the article's application (needs wrk and Debian's python3-fastapi, uvicorn, python3-jose, python3-passlib)
+	$(GO) run ./bench -peers
 
 .PHONY: clean
 clean: ## Remove what was built (never the state directory)

@@ -1,0 +1,99 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseGoBenchmarks(t *testing.T) {
+	got := parseGoBenchmarks(`goos: linux
+pkg: github.com/stagedoor/stagedoor/server/route
+BenchmarkMatch/10-2         	 5000000	       217.5 ns/op	     336 B/op	       2 allocs/op
+BenchmarkQuiet
+--- BENCH: BenchmarkQuiet
+PASS
+ok  	github.com/stagedoor/stagedoor/server/route	1.2s
+`)
+	if len(got) != 1 || got[0] != (goBenchmark{"server/route", "Match/10", 217.5, 336, 2}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestJudge(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		value     float64
+		must, aim bound
+		want      string
+	}{
+		{"above both", 0.95, least(0.82), least(0.9), "aim"},
+		{"between", 0.85, least(0.82), least(0.9), "must"},
+		{"below both", 0.5, least(0.82), least(0.9), "no"},
+		{"at most, under", 1.1, most(1.28), most(1.15), "aim"},
+		{"at most, over", 1.3, most(1.28), most(1.15), "no"},
+		{"no aim, held", 0, most(0), bound{}, "aim"},
+		{"only an aim, missed", 3, bound{}, most(2), "must"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := judge("", test.value, test.must, test.aim, plain).Met; got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestGrowthJudgesTheWorse(t *testing.T) {
+	all := []growth{
+		{growRoutes, 10, cached, cost{NS: 100}}, {growRoutes, 100, cached, cost{NS: 110}},
+		{growRoutes, 10, uncached, cost{NS: 1000, Allocs: 100}}, {growRoutes, 100, uncached, cost{NS: 1700, Allocs: 103}},
+	}
+	got := growthVerdicts(all)
+	if len(got) != 2 || got[0].Measured != "1.03×" || got[1].Measured != "1.70×" || got[0].Met != "no" || got[1].Met != "no" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestSummaryIsOfRatiosInOneRound(t *testing.T) {
+	sampled := func(rps ...float64) (all []sample) {
+		for _, r := range rps {
+			all = append(all, sample{RPS: r, CPU: 10 * time.Microsecond})
+		}
+		return all
+	}
+	r := row{Samples: sampled(50, 90, 45)}
+	r.summarize(sampled(100, 100, 50))
+	if r.RPS != 50 || r.Ratio != 0.9 || r.CPURatio != 1 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// TestThePageKeepsBothParts: neither run erases what the other has found.
+func TestThePageKeepsBothParts(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "docs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := keep(root, peersFile, &peersResult{Decisions: []peerDecision{{"a peer", 10, 5_000, 7}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := keep(root, mainFile, &result{Start: &startResult{Accounts: 12, Median: time.Millisecond}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := writePage(root); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, pageFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a state of 12 accounts: 1 ms", "a peer, 10 | 5.00 µs | 7 | 0.2000"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSmoke runs every section in miniature: what `make bench` does works, and
+// writes no file. What it measures is worth nothing.
+func TestSmoke(t *testing.T) {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		const why = "wrk is not installed"
+		if os.Getenv("STAGEDOOR_TEST_ALL") == "1" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+	page := filepath.Join("..", pageFile)
+	before, _ := os.ReadFile(page) // there need not be one
+	var stdout, progress bytes.Buffer
+	if err := run(t.Context(), []string{"-smoke", "-output", "json"}, &stdout, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	var r result
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, stdout.String())
+	}
+	for name, missing := range map[string]bool{
+		"stages": len(r.Stages) == 0, "growth": len(r.Growth) == 0, "http": len(r.HTTP) == 0, "memory": r.Memory == nil,
+		"latency": len(r.Latency) == 0, "reload": r.Reload == nil, "logins": r.Logins == nil, "start": r.Start == nil,
+	} {
+		if missing {
+			t.Errorf("nothing was measured of %s", name)
+		}
+	}
+	if r.Reload != nil && r.Reload.Failed > 0 {
+		t.Errorf("%d requests failed during reloads: %v", r.Reload.Failed, r.Reload.Reasons)
+	}
+	// Every line of what must hold is judged.
+	if got, want := len(r.Verdicts), 19; got != want {
+		t.Errorf("%d verdicts, want %d: %+v", got, want, r.Verdicts)
+	}
+	for _, want := range []string{"### What must hold", rowWarm, rowOPA, "### Growth", "### Reloads under load"} {
+		if !strings.Contains(renderMain(&r), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if after, _ := os.ReadFile(page); !bytes.Equal(before, after) {
+		t.Error("the page was written")
+	}
+}
