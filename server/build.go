@@ -89,7 +89,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the gate: %w", err)
 	}
-	return door.Wrap(headAsGet(http.MaxBytesHandler(routes, maxBodyBytes))), nil
+	return door.Wrap(headAsGet(limitBody(routes))), nil
 }
 
 // newRouter is a Gin engine that adds nothing of its own: the gate has made the
@@ -116,6 +116,17 @@ func refuse(status int) gin.HandlerFunc {
 		}
 		problem.Write(c.Writer, p)
 	}
+}
+
+// limitBody is [http.MaxBytesHandler] for a request that is its caller's own, as
+// the gate's is: it makes no copy, and nothing for a request without a body.
+func limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // headAsGet lets HEAD reach the handlers of GET (RFC 9110 section 9.3.2); the

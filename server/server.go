@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -128,6 +129,10 @@ func (s *Server) Issuer() string { return s.issuer }
 // error.
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		debug.FreeOSMemory() // loading the policy took several times what its snapshot needs
+		return nil
+	})
 	group.Go(func() error { return s.engine.Watch(ctx) })
 	group.Go(func() error { return s.poll(ctx) })
 	group.Go(func() error {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	headerRequestID  = "X-Request-ID"
-	headerDecisionID = "X-Decision-ID"
+	headerRequestID  = "X-Request-Id" // in the form of [http.CanonicalHeaderKey]
+	headerDecisionID = "X-Decision-Id"
 	maxRequestID     = 128 // characters
 )
 
@@ -76,7 +76,7 @@ func (g *Gate) trusts(addr netip.Addr) bool {
 
 // requestID keeps the caller's X-Request-ID where it is a sane one.
 func (g *Gate) requestID(r *http.Request) string {
-	if values := r.Header["X-Request-Id"]; len(values) == 1 && isRequestID(values[0]) {
+	if values := r.Header[headerRequestID]; len(values) == 1 && isRequestID(values[0]) {
 		return values[0]
 	}
 	return g.o.NewID()

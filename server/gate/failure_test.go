@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,7 +61,7 @@ func TestPanickingLoaderAndObserver(t *testing.T) {
 	loader := openDoor(t, func(o *gate.Options) {
 		o.Loaders = map[string]gate.Loader{"/items/{id}": func(context.Context, *authz.Request) (map[string]any, error) { panic("hunter2") }}
 	})
-	if got := loader.do(t, "GET", "/items/1", bearer("carol")); got.StatusCode != 500 || len(loader.handled()) > 0 {
+	if got := loader.do(t, "DELETE", "/items/1", bearer("carol")); got.StatusCode != 500 || len(loader.handled()) > 0 {
 		t.Errorf("loader: status %d, handled %v", got.StatusCode, loader.handled())
 	}
 	observer := openDoor(t, func(o *gate.Options) {
@@ -118,11 +119,45 @@ func TestIdentity(t *testing.T) {
 // The loader's facts reach the policy and the handler.
 func TestResource(t *testing.T) {
 	d := openDoor(t, nil)
-	d.do(t, "GET", "/items/a%20b", bearer("carol"))
+	d.do(t, "DELETE", "/items/a%20b", bearer("carol"))
 	got := d.lastPassage(t).Request
 	if got.Resource["id"] != "a b" || got.Params["id"] != "a b" || got.Route != "/items/{id}" || got.Path != "/items/a%20b" {
 		t.Errorf("the policy was asked %+v", got)
 	}
+}
+
+// A loader may be slow: it is called only where the policy can read what it finds.
+func TestALoaderIsSparedWhereThePolicyDoesNotReadTheResource(t *testing.T) {
+	calls := 0
+	d := openDoor(t, func(o *gate.Options) {
+		o.Loaders = map[string]gate.Loader{"/items/{id}": func(context.Context, *authz.Request) (map[string]any, error) {
+			calls++
+			return map[string]any{"owner": carol}, nil
+		}}
+	})
+	if got := d.do(t, "GET", "/items/1", bearer("carol")); got.StatusCode != 200 || calls != 0 {
+		t.Errorf("GET: status %d, %d calls; want none", got.StatusCode, calls)
+	}
+	if got := d.do(t, "DELETE", "/items/1", bearer("carol")); got.StatusCode != 200 || calls != 1 {
+		t.Errorf("DELETE: status %d, %d calls; want one", got.StatusCode, calls)
+	}
+}
+
+// What a cached decision holds is shared by all requests that get it.
+func TestRefusalsLeaveTheSharedDecisionAlone(t *testing.T) {
+	d := openDoor(t, nil)
+	first := d.do(t, "POST", "/items/", bearer("carol"))
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 20 {
+				if got := d.do(t, "POST", "/items/", bearer("carol")); got.StatusCode != first.StatusCode || got.Header.Get("WWW-Authenticate") != first.Header.Get("WWW-Authenticate") {
+					t.Errorf("status %d, challenge %q", got.StatusCode, got.Header.Get("WWW-Authenticate"))
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestRefusalWriterOfARoute(t *testing.T) {

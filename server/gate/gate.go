@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -103,9 +102,11 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 }
 
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	v := &visit{gate: g, answer: &answer{ResponseWriter: w}, r: r}
+	v := &visit{gate: g, r: r}
+	v.answer = &v.writer
+	v.writer.ResponseWriter = w
 	v.passage.RequestID = g.requestID(r)
-	v.answer.Header().Set(headerRequestID, v.passage.RequestID)
+	v.announce(&v.requestID, headerRequestID, v.passage.RequestID)
 	defer v.recoverPanic()
 	if g.cors == nil {
 		v.serve(next)
@@ -114,14 +115,25 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next http.Handler) 
 	g.cors.ServeHTTP(v.answer, r, func(http.ResponseWriter, *http.Request) { v.serve(next) })
 }
 
-// visit is one request's way through the gate.
+// visit is one request's way through the gate. What the gate adds to a request is
+// in it, so that it is allocated at once.
 type visit struct {
 	gate     *Gate
-	answer   *answer
+	answer   *answer // is writer
 	r        *http.Request
 	snapshot *policy.Snapshot
 	question authz.Request
 	passage  Passage
+
+	writer                answer
+	context               passageContext
+	requestID, decisionID [1]string // values of the answer's header
+}
+
+// announce sets a header of the answer.
+func (v *visit) announce(value *[1]string, name, id string) {
+	value[0] = id
+	v.answer.Header()[name] = value[:]
 }
 
 func (v *visit) serve(next http.Handler) {
@@ -144,7 +156,8 @@ func (v *visit) serve(next http.Handler) {
 		return
 	}
 
-	ctx := context.WithValue(v.r.Context(), passageKey{}, &v.passage)
+	v.context = passageContext{v.r.Context(), &v.passage}
+	ctx := &v.context
 	if v.gate.o.Observe != nil {
 		v.gate.o.Observe(ctx, &v.question, &v.passage.Decision)
 	}
@@ -170,7 +183,7 @@ func (v *visit) decide() error {
 	}
 	v.passage.Decision = decision
 	v.passage.DecisionID = v.gate.o.NewID()
-	v.answer.Header().Set(headerDecisionID, v.passage.DecisionID)
+	v.announce(&v.decisionID, headerDecisionID, v.passage.DecisionID)
 	return nil
 }
 
@@ -181,7 +194,8 @@ func (v *visit) gather() error {
 	if err := v.identify(ctx); err != nil {
 		return err
 	}
-	if load := v.gate.o.Loaders[q.Route]; load != nil && q.Route != "" && q.Preflight == "" {
+	load := v.gate.o.Loaders[q.Route]
+	if load != nil && q.Route != "" && q.Preflight == "" && v.snapshot.ReadsResource(q.Route, q.Method) {
 		resource, err := load(ctx, q)
 		if err != nil {
 			return fmt.Errorf("loading the resource of %s: %w", q.Route, err)

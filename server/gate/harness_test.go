@@ -108,7 +108,7 @@ const testRoutes = `routes:
   /admin: {GET: {roles: [admin]}}
   /items/: {GET: {scopes: [items:read]}, POST: {scopes: [items:read, items:write]}}
   /items/{id}: {GET: {scopes: [items:read]}, DELETE: {owner: true}}
-  /broken-loader/{id}: {GET: {}}
+  /broken-loader/{id}: {GET: {owner: true}}
   /conflict: {GET: {public: true}}
   /panic: {GET: {public: true}}
   /panic-late: {GET: {public: true}}

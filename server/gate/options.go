@@ -69,7 +69,8 @@ type Options struct {
 // its owner. The policy judges them as input.resource. Nil without an error
 // means that there is no such resource; with an error the request is answered
 // 503. It is asked before the decision, for callers of every kind, so it must be
-// cheap and change nothing.
+// cheap and change nothing; but only where the policy can read input.resource for
+// the route and method.
 type Loader func(ctx context.Context, r *authz.Request) (map[string]any, error)
 
 // RefusalWriter answers a refused request. X-Request-ID, X-Decision-ID, Allow

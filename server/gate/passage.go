@@ -26,6 +26,20 @@ type Passage struct {
 
 type passageKey struct{}
 
+// passageContext is a request's context that knows the passage.
+type passageContext struct {
+	context.Context
+	passage *Passage
+}
+
+// Value implements [context.Context].
+func (c *passageContext) Value(key any) any {
+	if _, ok := key.(passageKey); ok {
+		return c.passage
+	}
+	return c.Context.Value(key)
+}
+
 // FromContext returns the passage of a request that came through a gate; nil
 // outside of one.
 func FromContext(ctx context.Context) *Passage {
