@@ -14,7 +14,6 @@ import (
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/oauth"
 	"github.com/stagedoor/stagedoor/server/policy"
-	"github.com/stagedoor/stagedoor/server/route"
 	"github.com/stagedoor/stagedoor/server/store"
 	"github.com/stagedoor/stagedoor/server/token"
 )
@@ -161,18 +160,9 @@ func (p *passingKeys) EnsureKey(_ context.Context, key token.Key) (token.Key, er
 
 // ask sends the request through a gate and takes the policy's question.
 func (r *rehearsal) ask(ctx context.Context, q Question, ip netip.Addr) (*authz.Request, error) {
-	target, err := route.ParseTarget(q.Target)
-	if err != nil {
-		return nil, err
-	}
 	options := gate.Options{Policy: r.policy, Issuer: r.issuer, Realm: realm, Headers: r.cfg.PolicyHeaders, Now: r.now}
 	if r.verifier != nil {
 		options.Tokens, options.Subjects = r.verifier, r.accounts
-	}
-	if match, ok := r.policy.snapshot.Match(target.Segments); ok && q.Resource != nil {
-		options.Loaders = map[string]gate.Loader{
-			match.Pattern: func(context.Context, *authz.Request) (map[string]any, error) { return q.Resource, nil },
-		}
 	}
 	door, err := gate.New(options)
 	if err != nil {
@@ -194,5 +184,13 @@ func (r *rehearsal) ask(ctx context.Context, q Question, ip netip.Addr) (*authz.
 	if r.token != "" {
 		request.Header.Set("Authorization", "Bearer "+r.token)
 	}
-	return door.Question(request)
+	asked, err := door.Question(request)
+	if err != nil {
+		return nil, err
+	}
+	// Shown even where the policy doesn't read it, and a server would not load it.
+	if asked.Route != "" && asked.Preflight == "" {
+		asked.Resource = q.Resource
+	}
+	return asked, nil
 }
