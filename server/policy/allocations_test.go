@@ -2,7 +2,11 @@
 
 package policy
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+)
 
 // What an ordinary allow costs when nothing is cached. The race detector
 // allocates by itself, so it does not build this test.
@@ -22,5 +26,26 @@ func TestUncachedAllowsAllocateLittle(t *testing.T) {
 				t.Errorf("%.0f allocations, want at most %.0f", n, bound)
 			}
 		})
+	}
+}
+
+func TestACachedDecisionCostsNoAllocation(t *testing.T) {
+	s, err := Load(t.Context(), Dir("../../policies", "../../data"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]any{"sub": "01A", "scope": "items:read items:write"}
+	r := &authz.Request{
+		Method: "GET", Path: "/items/", Segments: []string{"items", ""}, Route: "/items/",
+		Subject: &authz.Subject{Kind: authz.KindAccount, ID: "01A", Username: "carol", Roles: []string{"client"}},
+		Claims:  &authz.Claims{Values: values, Prepared: PrepareClaims(values)},
+	}
+	n := testing.AllocsPerRun(100, func() {
+		if d, err := s.Decide(t.Context(), r); err != nil || !d.Allow {
+			t.Fatal(d, err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

@@ -341,24 +341,3 @@ func TestSubjectsShareDecisionsThatDontReadThem(t *testing.T) {
 		t.Error("a resource is read exactly where a route asks for its owner")
 	}
 }
-
-func TestACachedDecisionCostsNoAllocation(t *testing.T) {
-	s, err := Load(t.Context(), Dir("../../policies", "../../data"), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := map[string]any{"sub": "01A", "scope": "items:read items:write"}
-	r := &authz.Request{
-		Method: "GET", Path: "/items/", Segments: []string{"items", ""}, Route: "/items/",
-		Subject: &authz.Subject{Kind: authz.KindAccount, ID: "01A", Username: "carol", Roles: []string{"client"}},
-		Claims:  &authz.Claims{Values: values, Prepared: PrepareClaims(values)},
-	}
-	n := testing.AllocsPerRun(100, func() {
-		if d, err := s.Decide(t.Context(), r); err != nil || !d.Allow {
-			t.Fatal(d, err)
-		}
-	})
-	if n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
