@@ -41,6 +41,7 @@ lint: ## gofmt, go vet, staticcheck, opa fmt, opa check
 		test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) -C bench/peers vet ./...
 	@unformatted=$$($(OPA) fmt --list policies); \
 		test -z "$$unformatted" || { echo "opa fmt --write these files:"; echo "$$unformatted"; exit 1; }
 	$(OPA) check --strict policies data
@@ -58,7 +59,7 @@ bench: build ## Measure everything, and write docs/benchmarks.md (needs wrk; abo
 	$(GO) run ./bench
 
 .PHONY: bench-peers
-bench-peers: build ## Measure Casbin, cedar-go and the article's application (needs wrk and Debian's python3-fastapi, uvicorn, python3-jose, python3-passlib)
+bench-peers: build ## Measure Casbin, cedar-go and the article's application (needs wrk, and Debian's packages that it names)
 	$(GO) run ./bench -peers
 
 .PHONY: clean

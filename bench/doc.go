@@ -21,6 +21,6 @@
 //
 // The files: run.go says what is run, build.go and process.go start servers,
 // state.go makes accounts, tokens and policies, load.go and load.lua drive wrk,
-// openloop.go is a client of a fixed rate; each section has a file of its name;
+// openloop.go and pump.go are a client of a fixed rate; each section has a file of its name;
 // verdict.go compares with what must hold; report.go writes the page.
 package main

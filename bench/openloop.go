@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -49,66 +48,46 @@ func rawRequest(addr, path, token string) []byte {
 	return []byte("GET " + path + " HTTP/1.1\r\nHost: " + addr + "\r\nUser-Agent: stagedoor-bench\r\nAccept: */*\r\nAuthorization: Bearer " + token + "\r\n\r\n")
 }
 
-// run sends until ctx ends, then waits for the answers to what was sent.
-func (o openLoop) run(ctx context.Context) (*arrivals, error) {
-	// The sender below keeps a thread of its own in a system call.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU() + 2))
-
-	// Every connection takes the next request that waits. The queue is long enough
-	// never to block the sender: more than that waiting is an error.
-	queue := make(chan time.Time, 1<<20)
-	results := make([]arrivals, o.connections)
-	var workers sync.WaitGroup
-	for i := range results {
-		c, err := dial(o.addr)
-		if err != nil {
-			close(queue)
-			workers.Wait()
-			return nil, fmt.Errorf("connecting to %s: %w", o.addr, err)
-		}
-		workers.Go(func() { c.serve(queue, o.request, &results[i]) })
-	}
-	overflow := o.send(ctx, queue)
-	close(queue)
-	workers.Wait()
-	if overflow {
-		return nil, errors.New("the server fell behind by a million requests")
-	}
-
-	all := &arrivals{}
-	for _, r := range results {
-		all.latencies = append(all.latencies, r.latencies...)
-		all.failed += r.failed
-		all.reasons = append(all.reasons, r.reasons...)
-	}
-	slices.Sort(all.latencies)
-	return all, nil
-}
-
-// send puts each request into the queue when its time has come. Go's own timers
-// are too coarse for this, hence the bare system call on a thread with the least
-// slack (prctl(2)).
-func (o openLoop) send(ctx context.Context, queue chan<- time.Time) (overflow bool) {
+// run sends until ctx ends, then waits for the answers to what was sent. One
+// thread does everything, in the way of wrk, so that the client takes as little as
+// possible of the processors that it shares with the server.
+func (o openLoop) run(ctx context.Context) (_ *arrivals, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	// The kernel's usual slack of 50 µs would be charged to the server (prctl(2)).
 	const setTimerSlack, nanosecond, byDefault = 29, 1, 0
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setTimerSlack, nanosecond, 0)
 	defer func() { _, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setTimerSlack, byDefault, 0) }()
 
+	c, err := newPump(o.addr, o.request, o.connections)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
 	start := time.Now()
 	for i := 0; ctx.Err() == nil; i++ {
 		due := start.Add(time.Duration(float64(i) / o.rate * float64(time.Second)))
-		if wait := time.Until(due); wait > 0 {
-			pause := syscall.NsecToTimespec(int64(wait))
-			_ = syscall.Nanosleep(&pause, nil) // woken early, it sends early
+		for wait := time.Until(due); wait > 0 && ctx.Err() == nil; wait = time.Until(due) {
+			if err := c.wait(min(wait, 10*time.Millisecond)); err != nil {
+				return nil, err
+			}
 		}
-		select {
-		case queue <- due:
-		default:
-			return true
+		if err := c.submit(due); err != nil {
+			return nil, err
+		}
+		// A client that is behind must read, too, or it would never find a free
+		// connection.
+		if i%o.connections == 0 {
+			if err := c.wait(0); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return false
+	if err := c.drain(); err != nil {
+		return nil, err
+	}
+	slices.Sort(c.got.latencies)
+	return &c.got, nil
 }
 
 // connection sends one request at a time.
@@ -124,35 +103,6 @@ func dial(addr string) (*connection, error) {
 		return nil, err
 	}
 	return &connection{addr: addr, Conn: conn, reader: bufio.NewReader(conn)}, nil
-}
-
-// serve sends what the queue holds, until it is closed. A connection that fails
-// counts as a failed request, and is replaced.
-func (c *connection) serve(queue <-chan time.Time, request []byte, r *arrivals) {
-	defer func() { c.Close() }()
-	for due := range queue {
-		status, err := c.exchange(request)
-		if err == nil && status == 200 {
-			r.latencies = append(r.latencies, time.Since(due))
-			continue
-		}
-		r.failed++
-		if err == nil {
-			err = fmt.Errorf("status %d", status)
-		}
-		if len(r.reasons) < 3 {
-			r.reasons = append(r.reasons, err.Error())
-		}
-		c.Close()
-		next, err := dial(c.addr)
-		if err != nil {
-			for range queue {
-				r.failed++
-			}
-			return
-		}
-		*c = *next
-	}
 }
 
 // exchange sends a request and reads the whole answer.

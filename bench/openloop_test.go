@@ -20,16 +20,20 @@ func TestLatencyCountsFromWhenARequestWasDue(t *testing.T) {
 	}))
 	defer server.Close()
 	addr := strings.TrimPrefix(server.URL, "http://")
-	c, err := dial(addr)
+	p, err := newPump(addr, rawRequest(addr, "/", "t"), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue := make(chan time.Time, 2)
-	queue <- time.Now().Add(-2 * time.Hour)
-	queue <- time.Now().Add(-time.Hour)
-	close(queue)
-	var got arrivals
-	c.serve(queue, rawRequest(addr, "/", "t"), &got)
+	defer p.close()
+	for _, late := range []time.Duration{2 * time.Hour, time.Hour} {
+		if err := p.submit(time.Now().Add(-late)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.drain(); err != nil {
+		t.Fatal(err)
+	}
+	got := p.got
 	if got.failed > 0 || len(got.latencies) != 2 || got.latencies[0] < 2*time.Hour || got.latencies[1] < time.Hour {
 		t.Errorf("got %+v", got)
 	}

@@ -231,7 +231,7 @@ func renderPeers(r *peersResult) string {
 		fmt.Fprintf(p, "Note: %s\n\n", note)
 	}
 	if len(r.HTTP) > 0 {
-		fmt.Fprintf(p, "### Over HTTP\n\nThe article's application is bench/peers/article, on Debian's packages. GET /admin-only with johndoe's token; wrk with %d threads and %d connections, %s for each measurement, %d interleaved rounds; medians. With two workers only rounds count in which the busier worker did at most 1.5 times the work of the other, by processor time: the kernel often gives most connections to one.\n\n",
+		fmt.Fprintf(p, "### Over HTTP\n\nThe article's application is bench/peers/article, on Debian's packages, with uvloop and httptools. GET /admin-only with johndoe's token; wrk with %d threads and %d connections, %s for each measurement, %d interleaved rounds; medians. With two workers only rounds count in which the busier worker did at most 1.5 times the work of the other, by processor time: the kernel often gives most connections to one.\n\n",
 			r.Size.Threads, r.Size.Connections, r.Size.Duration, r.Size.Rounds)
 		renderRows(p, r.HTTP)
 	}
@@ -239,7 +239,7 @@ func renderPeers(r *peersResult) string {
 		p.WriteString("### Decisions in process\n\nOne decision, allowed, with this many routes; the policy that matches stands in the middle. One policy or declared route for each. Stagedoor's decision is evaluated, not taken from a cache, and includes finding the route.\n\n")
 		var rows [][]string
 		for _, d := range r.Decisions {
-			rows = append(rows, []string{fmt.Sprintf("%s, %d", d.System, d.Policies), micros(d.NS), fmt.Sprint(d.Allocs), fmt.Sprintf("%.4f", 1e3/d.NS)})
+			rows = append(rows, []string{fmt.Sprintf("%s, %d", d.System, d.Policies), micros(d.NS), fmt.Sprint(d.Allocs), fmt.Sprintf("%.3g", 1e3/d.NS)})
 		}
 		table(p, []string{"", "time", "allocations", "decisions per µs"}, rows)
 	}

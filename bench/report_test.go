@@ -91,7 +91,7 @@ func TestThePageKeepsBothParts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"a state of 12 accounts: 1 ms", "a peer, 10 | 5.00 µs | 7 | 0.2000"} {
+	for _, want := range []string{"a state of 12 accounts: 1 ms", "a peer, 10 | 5.00 µs | 7 | 0.2 |"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %q:\n%s", want, page)
 		}

@@ -74,12 +74,18 @@ func (g *Gate) trusts(addr netip.Addr) bool {
 	return false
 }
 
-// requestID keeps the caller's X-Request-ID where it is a sane one.
-func (g *Gate) requestID(r *http.Request) string {
-	if values := r.Header[headerRequestID]; len(values) == 1 && isRequestID(values[0]) {
-		return values[0]
+// addressText writes an address; empty where it is not valid. Mostly it is the
+// connection's, which is a text already.
+func addressText(addr netip.Addr, remoteAddr string) string {
+	if !addr.IsValid() {
+		return ""
 	}
-	return g.o.NewID()
+	var room [64]byte // a longer one, with a zone, is made elsewhere
+	text := addr.AppendTo(room[:0])
+	if rest, same := strings.CutPrefix(remoteAddr, string(text)); same && strings.HasPrefix(rest, ":") {
+		return remoteAddr[:len(text)]
+	}
+	return string(text)
 }
 
 func isRequestID(s string) bool {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"github.com/rs/cors"
 
 	"github.com/stagedoor/stagedoor/server/authz"
@@ -53,9 +52,6 @@ func New(o Options) (*Gate, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.NewID == nil {
-		o.NewID = func() string { return ulid.Make().String() }
 	}
 	return &Gate{o: o, headers: headers, cors: origins}, nil
 }
@@ -103,41 +99,36 @@ func (g *Gate) Wrap(next http.Handler) http.Handler {
 
 func (g *Gate) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	v := &visit{gate: g, r: r}
-	v.answer = &v.writer
-	v.writer.ResponseWriter = w
-	v.passage.RequestID = g.requestID(r)
-	v.announce(&v.requestID, headerRequestID, v.passage.RequestID)
+	v.answer.ResponseWriter = w
+	v.question.Now = g.o.Now()
+	v.makeIDs()
+	v.passage.RequestID = v.requestID[0]
+	v.answer.Header()[headerRequestID] = v.requestID[:]
 	defer v.recoverPanic()
 	if g.cors == nil {
 		v.serve(next)
 		return
 	}
-	g.cors.ServeHTTP(v.answer, r, func(http.ResponseWriter, *http.Request) { v.serve(next) })
+	g.cors.ServeHTTP(&v.answer, r, func(http.ResponseWriter, *http.Request) { v.serve(next) })
 }
 
 // visit is one request's way through the gate. What the gate adds to a request is
 // in it, so that it is allocated at once.
 type visit struct {
 	gate     *Gate
-	answer   *answer // is writer
 	r        *http.Request
 	snapshot *policy.Snapshot
 	question authz.Request
 	passage  Passage
+	answer   answer
+	context  passageContext
 
-	writer                answer
-	context               passageContext
+	segments              [6]string // room for those of most paths
 	requestID, decisionID [1]string // values of the answer's header
 }
 
-// announce sets a header of the answer.
-func (v *visit) announce(value *[1]string, name, id string) {
-	value[0] = id
-	v.answer.Header()[name] = value[:]
-}
-
 func (v *visit) serve(next http.Handler) {
-	target, err := route.ParseTarget(v.r.RequestURI)
+	target, err := route.ParseTargetInto(v.r.RequestURI, v.segments[:0])
 	if err != nil {
 		v.refuseTarget(err)
 		return
@@ -150,7 +141,7 @@ func (v *visit) serve(next http.Handler) {
 		v.fail(errors.New("there is no policy"))
 		return
 	}
-	v.read(target)
+	v.read(&target)
 	if err := v.decide(); err != nil {
 		v.fail(err)
 		return
@@ -167,7 +158,7 @@ func (v *visit) serve(next http.Handler) {
 	case v.question.Preflight != "":
 		v.answer.WriteHeader(http.StatusNoContent)
 	default:
-		next.ServeHTTP(v.answer, v.r.WithContext(ctx))
+		next.ServeHTTP(&v.answer, v.r.WithContext(ctx))
 	}
 }
 
@@ -182,8 +173,8 @@ func (v *visit) decide() error {
 		return err
 	}
 	v.passage.Decision = decision
-	v.passage.DecisionID = v.gate.o.NewID()
-	v.announce(&v.decisionID, headerDecisionID, v.passage.DecisionID)
+	v.passage.DecisionID = v.decisionID[0]
+	v.answer.Header()[headerDecisionID] = v.decisionID[:]
 	return nil
 }
 
@@ -206,25 +197,23 @@ func (v *visit) gather() error {
 }
 
 // read fills in what the question has from the request itself.
-func (v *visit) read(target route.Target) {
+func (v *visit) read(target *route.Target) {
 	match, _ := v.snapshot.Match(target.Segments)
 	v.passage.ClientIP = v.gate.clientIP(v.r)
-	v.question = authz.Request{
-		Method:    v.r.Method,
-		Host:      hostname(v.r.Host),
-		Path:      target.Path,
-		Segments:  target.Segments,
-		Route:     match.Pattern,
-		Params:    match.Params,
-		Query:     target.Query,
-		Headers:   v.gate.visible(v.r.Header),
-		Preflight: v.gate.preflight(v.r),
-		Now:       v.gate.o.Now(),
-	}
-	if v.passage.ClientIP.IsValid() {
-		v.question.ClientIP = v.passage.ClientIP.String()
-	}
 	v.passage.Request = &v.question
+	// Member by member: a whole one would be made elsewhere first, and copied. Now
+	// is there already.
+	q := &v.question
+	q.Method = v.r.Method
+	q.Host = hostname(v.r.Host)
+	q.Path = target.Path
+	q.Segments = target.Segments
+	q.Route = match.Pattern
+	q.Params = match.Params
+	q.Query = target.Query
+	q.Headers = v.gate.visible(v.r.Header)
+	q.Preflight = v.gate.preflight(v.r)
+	q.ClientIP = addressText(v.passage.ClientIP, v.r.RemoteAddr)
 }
 
 // visible picks the headers that the policy may see.

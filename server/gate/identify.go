@@ -9,6 +9,7 @@ import (
 
 	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/authz"
+	"github.com/stagedoor/stagedoor/server/token"
 )
 
 // queryToken is the parameter of RFC 6750 section 2.3, which is never accepted
@@ -33,27 +34,42 @@ func (v *visit) identify(ctx context.Context) error {
 	}
 	verified, err := v.gate.o.Tokens.Verify(ctx, raw)
 	switch {
-	case errors.As(err, &refused) && refused != "":
-		q.TokenError = refused
-		return nil
 	case err != nil:
+		if q.TokenError = refusedAs(err); q.TokenError != "" {
+			return nil
+		}
 		return fmt.Errorf("verifying the token: %w", err)
 	case verified == nil || verified.Claims == nil:
 		return errors.New("verifying the token: it is neither refused nor verified")
 	}
-	subject := &authz.Subject{Kind: authz.KindExternal, ID: verified.Subject}
-	if verified.Issuer == v.gate.o.Issuer {
-		subject, err = v.gate.o.Subjects.Subject(ctx, verified.Subject)
-		if err != nil && !errors.Is(err, account.ErrNotFound) {
-			return fmt.Errorf("looking up the subject: %w", err)
-		}
-		if err != nil || subject == nil {
-			q.TokenError = authz.TokenUnknownSubject
-			return nil
-		}
+	subject, err := v.subject(ctx, verified)
+	switch {
+	case err != nil:
+		return fmt.Errorf("looking up the subject: %w", err)
+	case subject == nil:
+		q.TokenError = authz.TokenUnknownSubject
+	default:
+		q.Subject, q.Claims = subject, verified.Claims
 	}
-	q.Subject, q.Claims = subject, verified.Claims
 	return nil
+}
+
+// refusedAs is why a token was refused; empty where the error is another one.
+func refusedAs(err error) (refused authz.TokenError) {
+	errors.As(err, &refused)
+	return refused
+}
+
+// subject is who a good token's subject is now; nil where it is gone.
+func (v *visit) subject(ctx context.Context, verified *token.Verified) (*authz.Subject, error) {
+	if verified.Issuer != v.gate.o.Issuer {
+		return &authz.Subject{Kind: authz.KindExternal, ID: verified.Subject}, nil
+	}
+	subject, err := v.gate.o.Subjects.Subject(ctx, verified.Subject)
+	if errors.Is(err, account.ErrNotFound) {
+		return nil, nil
+	}
+	return subject, err
 }
 
 // credential finds the bearer token of a request (RFC 6750 section 2.1). Both

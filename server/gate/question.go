@@ -21,7 +21,8 @@ func (g *Gate) Question(r *http.Request) (*authz.Request, error) {
 	if v.snapshot == nil {
 		return nil, errors.New("gate: there is no policy")
 	}
-	v.read(target)
+	v.question.Now = g.o.Now()
+	v.read(&target)
 	if err := v.gather(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +82,8 @@ func (v *visit) challenge(status int) *problem.Challenge {
 	case status == http.StatusBadRequest && q.TokenError != "":
 		c.Error = problem.InvalidRequest
 	case status == http.StatusForbidden && len(v.passage.Decision.Needs.Scope) > 0:
-		c.Error, c.Scope = problem.InsufficientScope, v.passage.Decision.Needs.Scope
+		// A copy, because a RefusalWriter gets it: requests share their decisions.
+		c.Error, c.Scope = problem.InsufficientScope, slices.Clone(v.passage.Decision.Needs.Scope)
 	default:
 		return nil
 	}
@@ -104,13 +106,13 @@ func requestFault(e authz.TokenError) string {
 func (v *visit) refuse(refusal *Refusal) {
 	refusal.Problem.RequestID = v.passage.RequestID
 	if write := v.gate.o.Refusals[v.question.Route]; write != nil && v.question.Route != "" {
-		write(v.answer, v.r, refusal)
+		write(&v.answer, v.r, refusal)
 		return
 	}
 	if refusal.Challenge != nil {
 		v.answer.Header().Set("WWW-Authenticate", refusal.Challenge.String())
 	}
-	problem.Write(v.answer, refusal.Problem)
+	problem.Write(&v.answer, refusal.Problem)
 }
 
 // refuseTarget answers a target that is not canonical. The log does not repeat
@@ -172,7 +174,7 @@ func (v *visit) recoverPanic() {
 			delete(header, name)
 		}
 	}
-	problem.Write(v.answer, problem.Problem{
+	problem.Write(&v.answer, problem.Problem{
 		Status: http.StatusInternalServerError, DecisionID: v.passage.DecisionID, RequestID: v.passage.RequestID,
 	})
 }

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -71,16 +72,22 @@ func refuse(code, detail string) *TargetError { return &TargetError{Code: code, 
 // without NUL; raw space, control and non-ASCII characters, "#", and ";" (which
 // some parsers take for a separator) are refused.
 func ParseTarget(requestURI string) (Target, error) {
+	return ParseTargetInto(requestURI, nil)
+}
+
+// ParseTargetInto is [ParseTarget] for a caller that has room for the segments:
+// they lie in it, from its beginning, if its capacity suffices.
+func ParseTargetInto(requestURI string, room []string) (Target, error) {
 	if requestURI == "" || requestURI[0] != '/' {
 		return Target{}, refuse(CodeForm, "send the path alone, beginning with a slash")
 	}
-	path, rawQuery, hasQuery := strings.Cut(requestURI, "?")
-	segments, refused := splitPath(path)
+	path, rawQuery, _ := strings.Cut(requestURI, "?")
+	segments, refused := splitPath(path, room[:0])
 	if refused != nil {
 		return Target{}, refused
 	}
 	target := Target{Path: path, Segments: segments, RawQuery: rawQuery}
-	if hasQuery && rawQuery != "" {
+	if rawQuery != "" {
 		query, refused := parseQuery(rawQuery)
 		if refused != nil {
 			return Target{}, refused
@@ -90,13 +97,14 @@ func ParseTarget(requestURI string) (Target, error) {
 	return target, nil
 }
 
-// splitPath splits a path that begins with a slash and decodes its segments.
-func splitPath(path string) ([]string, *TargetError) {
-	segments := strings.Split(path[1:], "/")
-	last := len(segments) - 1
-	for i, raw := range segments {
+// splitPath splits a path that begins with a slash, decodes its segments, and
+// appends them.
+func splitPath(path string, segments []string) ([]string, *TargetError) {
+	for rest, more := path[1:], true; more; {
+		var raw string
+		raw, rest, more = strings.Cut(rest, "/")
 		switch {
-		case raw == "" && i < last:
+		case raw == "" && more:
 			return nil, refuse(CodeEmptySegment, "the path has an empty segment; remove the doubled slash")
 		case raw == "." || raw == "..":
 			return nil, refuse(CodeDotSegment, "the path has a dot segment; send the path that it leads to")
@@ -105,9 +113,9 @@ func splitPath(path string) ([]string, *TargetError) {
 		if refused != nil {
 			return nil, refused
 		}
-		segments[i] = segment
+		segments = append(segments, segment)
 	}
-	return segments, nil
+	return slices.Clip(segments), nil
 }
 
 // decodeSegment decodes a segment once. It returns raw itself where nothing in

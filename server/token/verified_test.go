@@ -92,7 +92,7 @@ func TestARevokedTokenIsRefusedWarmAndCold(t *testing.T) {
 	v := NewVerifier(keys, VerifierOptions{Issuer: testIssuer, Audience: testAudience, Now: newClock().Now,
 		Revoked: func(v *Verified) bool { return revoked[v.ID] }})
 	raw := mint(t, keys, nil)
-	verified, err := verify(t, v, raw)
+	verified, err := v.Verify(t.Context(), raw)
 	if err != nil {
 		t.Fatal(err)
 	}
