@@ -291,6 +291,25 @@ func (r *row) summarize(base []sample) {
 	}
 }
 
+// startPair starts Stagedoor and bare Gin, which serves the same items.
+func (b *bench) startPair(ctx context.Context) (stagedoor, gin *process, err error) {
+	stateDir, err := b.copyState()
+	if err != nil {
+		return nil, nil, err
+	}
+	if stagedoor, err = b.start(ctx, b.stagedoor("stagedoor", stateDir)); err != nil {
+		return nil, nil, err
+	}
+	_, items, err := b.makeItems(ctx, stagedoor)
+	if err != nil {
+		return nil, nil, err
+	}
+	gin, err = b.start(ctx, launch{name: "gin", argv: func(addr string) []string {
+		return []string{b.programs.bare, "-kind", "gin", "-listen", addr, "-items", items}
+	}})
+	return stagedoor, gin, err
+}
+
 // makeItems adds items through the API, and returns their paths and a file with
 // them for the bare servers.
 func (b *bench) makeItems(ctx context.Context, p *process) (paths []string, file string, err error) {

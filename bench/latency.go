@@ -31,21 +31,7 @@ func (b *bench) latency(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	stateDir, err := b.copyState()
-	if err != nil {
-		return err
-	}
-	stagedoor, err := b.start(ctx, b.stagedoor("stagedoor", stateDir))
-	if err != nil {
-		return err
-	}
-	_, items, err := b.makeItems(ctx, stagedoor)
-	if err != nil {
-		return err
-	}
-	gin, err := b.start(ctx, launch{name: "gin", argv: func(addr string) []string {
-		return []string{b.programs.bare, "-kind", "gin", "-listen", addr, "-items", items}
-	}})
+	stagedoor, gin, err := b.startPair(ctx)
 	if err != nil {
 		return err
 	}

@@ -106,21 +106,7 @@ const adminPath = "/admin-only"
 // peersHTTP measures the article's application beside bare Gin, Stagedoor and
 // OPA's server.
 func (b *bench) peersHTTP(ctx context.Context, r *peersResult) error {
-	stateDir, err := b.copyState()
-	if err != nil {
-		return err
-	}
-	warm, err := b.start(ctx, b.stagedoor("stagedoor", stateDir))
-	if err != nil {
-		return err
-	}
-	_, items, err := b.makeItems(ctx, warm)
-	if err != nil {
-		return err
-	}
-	gin, err := b.start(ctx, launch{name: "gin", argv: func(addr string) []string {
-		return []string{b.programs.bare, "-kind", "gin", "-listen", addr, "-items", items}
-	}})
+	warm, gin, err := b.startPair(ctx)
 	if err != nil {
 		return err
 	}

@@ -69,30 +69,5 @@ func (d *Directory) CacheStats() cache.Stats { return d.subjects.cache.Stats() }
 // form of it.
 func subjectBytes(s *authz.Subject) int {
 	const fixed, prepared = 256, 3
-	return fixed + prepared*(len(s.ID)+len(s.Username)+footprint(s.Attributes)+footprint(s.Roles))
-}
-
-// footprint is about how much memory a JSON value takes.
-func footprint(value any) int {
-	const box = 32
-	size := box
-	switch v := value.(type) {
-	case map[string]any:
-		for name, member := range v {
-			size += box + len(name) + footprint(member)
-		}
-	case []any:
-		for _, member := range v {
-			size += footprint(member)
-		}
-	case []string:
-		for _, text := range v {
-			size += box + len(text)
-		}
-	case interface{ String() string }: // json.Number
-		size += len(v.String())
-	case string:
-		size += len(v)
-	}
-	return size
+	return fixed + prepared*(len(s.ID)+len(s.Username)+cache.Footprint(s.Attributes)+cache.Footprint(s.Roles))
 }

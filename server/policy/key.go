@@ -77,11 +77,11 @@ func appendMember(key []byte, m memberKey, r *authz.Request) []byte {
 	case "route":
 		return appendText(key, r.Route)
 	case "params":
-		return appendParams(key, m.rest, r.Params)
+		return appendMap(key, m.rest, r.Params, appendFullText)
 	case "query":
-		return appendLists(key, m.rest, r.Query)
+		return appendMap(key, m.rest, r.Query, appendTexts)
 	case "headers":
-		return appendLists(key, m.rest, r.Headers)
+		return appendMap(key, m.rest, r.Headers, appendTexts)
 	case "preflight":
 		return appendText(key, r.Preflight)
 	case "subject":
@@ -159,34 +159,19 @@ func appendWithin(key []byte, path []string, object map[string]any) []byte {
 	return appendValue(append(key, kindWhole), value)
 }
 
-func appendParams(key []byte, path []string, params map[string]string) []byte {
+// appendMap writes the member that a path leads to, or all of them.
+func appendMap[V any](key []byte, path []string, object map[string]V, appendV func([]byte, V) []byte) []byte {
 	if len(path) > 0 {
-		value, present := params[path[0]]
+		value, present := object[path[0]]
 		if !present {
 			return append(key, kindAbsent)
 		}
-		return appendFullText(key, value)
+		return appendV(key, value)
 	}
-	key = appendLength(key, kindObject, len(params))
-	for _, name := range slices.Sorted(maps.Keys(params)) {
+	key = appendLength(key, kindObject, len(object))
+	for _, name := range slices.Sorted(maps.Keys(object)) {
 		key = appendFullText(key, name)
-		key = appendFullText(key, params[name])
-	}
-	return key
-}
-
-func appendLists(key []byte, path []string, lists map[string][]string) []byte {
-	if len(path) > 0 {
-		value, present := lists[path[0]]
-		if !present {
-			return append(key, kindAbsent)
-		}
-		return appendTexts(key, value)
-	}
-	key = appendLength(key, kindObject, len(lists))
-	for _, name := range slices.Sorted(maps.Keys(lists)) {
-		key = appendFullText(key, name)
-		key = appendTexts(key, lists[name])
+		key = appendV(key, object[name])
 	}
 	return key
 }

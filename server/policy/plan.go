@@ -45,8 +45,7 @@ func (p *plan) appendKey(key []byte, r *authz.Request) []byte {
 type plans struct {
 	general *plan
 	from    *expression
-	narrows bool
-	routes  map[string]map[string]*lazyPlan
+	routes  map[string]map[string]*lazyPlan // empty where the policy is not narrowed
 	// why says what stands in the way of caching decisions.
 	why []Problem
 }
@@ -65,11 +64,10 @@ func (s *Snapshot) plan(l *loading, routes *routeTable) {
 	s.plans = plans{
 		general: s.newPlan(0, whole),
 		from:    from,
-		narrows: !whole.with,
 		routes:  make(map[string]map[string]*lazyPlan, len(routes.methods)),
 		why:     unstableProblems(whole.unstable),
 	}
-	if !s.plans.narrows {
+	if whole.with {
 		return
 	}
 	a.close()
@@ -84,19 +82,10 @@ func (s *Snapshot) plan(l *loading, routes *routeTable) {
 	}
 }
 
-// unstableProblems says once for each line what makes decisions uncacheable. A
-// use is noted by its term, which has a place, and again by the reference in it,
-// which has none.
+// unstableProblems says once for each line what makes decisions uncacheable.
 func unstableProblems(uses []use) []Problem {
-	placed := map[string]bool{}
-	for _, u := range uses {
-		placed[u.what] = placed[u.what] || u.location != nil
-	}
 	var all []Problem
 	for _, u := range uses {
-		if u.location == nil && placed[u.what] {
-			continue
-		}
 		p := Problem{Code: WarnUncacheable, Message: fmt.Sprintf("decisions are not cached where the policy reads %s, which changes without the request", u.what)}
 		if u.location != nil {
 			p.File, p.Line, p.Column = u.location.File, u.location.Row, u.location.Col
@@ -117,7 +106,7 @@ func (s *Snapshot) planFor(pattern, method string) *plan {
 	}
 	lazy.once.Do(func() {
 		r := s.narrow(context.Background(), s.plans.from, pattern, method)
-		r.reads = slices.DeleteFunc(r.reads, func(p inputPath) bool { return routePath.covers(p) || methodPath.covers(p) })
+		r.reads = slices.DeleteFunc(r.reads, inputPath.isRouteOrMethod)
 		lazy.plan = s.newPlan(lazy.id, r)
 	})
 	return lazy.plan

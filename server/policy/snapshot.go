@@ -70,9 +70,7 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		store:     l.store,
 		queries:   map[entrypoint]*query{},
 		documents: documents{l.data},
-	}
-	if l.options.CacheBytes > 0 {
-		s.decisions = cache.New[*authz.Decision](l.options.CacheBytes)
+		decisions: cache.New[*authz.Decision](l.options.CacheBytes),
 	}
 	var err error
 	if s.txn, err = l.store.NewTransaction(context.WithoutCancel(ctx)); err != nil {
@@ -101,8 +99,8 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 	}
 	s.plan(l, routes)
 	s.inputs = newInputs(s.plans.general.members, routes.patterns)
-	for _, p := range s.plans.why {
-		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: p.String()})
+	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
+		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})
 	}
 	if s.queries[entrypointAuthz] != nil && !mentionsAllow(l.modules) {
 		s.warn(Warning{Code: WarnNeverAllows, Entrypoint: entrypointAuthz.String(),

@@ -23,7 +23,10 @@ import (
 // A policy that uses `with` is not narrowed: there, route, method and data may
 // be replaced.
 
-var routePath, methodPath = inputPath{"route"}, inputPath{"method"}
+// isRouteOrMethod reports whether the member is one of these, or below it.
+func (p inputPath) isRouteOrMethod() bool {
+	return inputPath{"route"}.covers(p) || inputPath{"method"}.covers(p)
+}
 
 // close marks the closed expressions of all rules that have been analysed.
 func (a *analyzer) close() {
@@ -43,7 +46,7 @@ func (a *analyzer) dependsOnRouteOnly(e *expression) bool {
 		return false
 	}
 	for _, p := range e.reads {
-		if !routePath.covers(p) && !methodPath.covers(p) {
+		if !p.isRouteOrMethod() {
 			return false
 		}
 	}

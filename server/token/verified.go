@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -84,7 +83,7 @@ func (v *Verifier) remember(raw string, m *remembered) {
 	if v.cache == nil {
 		return
 	}
-	size := footprint(m.verified.Claims.Values)
+	size := cache.Footprint(m.verified.Claims.Values)
 	if m.verified.Claims.Prepared != nil {
 		size += size * preparedFactor
 	}
@@ -103,31 +102,3 @@ const (
 	// of them is taken to be.
 	preparedFactor = 2
 )
-
-// footprint is about how many bytes of memory a JSON value takes: within a third,
-// whether it is text or a thousand empty lists.
-func footprint(value any) int {
-	const box = 16 // an interface
-	switch v := value.(type) {
-	case map[string]any:
-		size := 80
-		if len(v) > 0 {
-			size = 256 // room for eight members
-		}
-		for name, member := range v {
-			size += 2*box + len(name) + footprint(member)
-		}
-		return size
-	case []any:
-		size := 64
-		for _, member := range v {
-			size += footprint(member)
-		}
-		return size
-	case string:
-		return 2*box + len(v)
-	case json.Number:
-		return 2*box + len(v)
-	}
-	return box
-}
