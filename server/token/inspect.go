@@ -14,23 +14,28 @@ import (
 // It fails, as [Verifier.Verify] does, on what is not a well-formed token: the
 // error unwraps to [authz.TokenMalformed].
 func Inspect(raw string) (header, claims map[string]any, err error) {
-	headerText, claimsText, err := decode(raw)
+	p, err := decode(raw)
 	if err != nil {
 		return nil, nil, err
 	}
-	if header, err = decodeObject(headerText); err != nil {
+	if header, err = scanAndDecode(p.header); err != nil {
 		return nil, nil, err
 	}
-	if claims, err = decodeObject(claimsText); err != nil {
+	if claims, err = scanAndDecode(p.claims); err != nil {
 		return nil, nil, err
 	}
 	return header, claims, nil
 }
 
-func decodeObject(text []byte) (map[string]any, error) {
+func scanAndDecode(text []byte) (map[string]any, error) {
 	if err := scanObject(text, nil); err != nil {
 		return nil, err
 	}
+	return decodeObject(text)
+}
+
+// decodeObject decodes what has passed [scanObject].
+func decodeObject(text []byte) (map[string]any, error) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	var object map[string]any

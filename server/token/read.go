@@ -16,7 +16,11 @@ const MaxSize = 8 << 10
 type compact struct {
 	header header
 	claims []byte // JSON text
-	issuer string // of the claims; unverified
+	// signed is what the signature is of: the first two parts and the dot between
+	// them (RFC 7515 section 5.2).
+	signed    string
+	signature []byte
+	issuer    string // of the claims; unverified
 	// hasIssuer is false when iss is missing or is not a string.
 	hasIssuer bool
 }
@@ -33,15 +37,15 @@ type header struct {
 // read takes a token apart and checks everything about it that needs neither
 // keys nor a clock.
 func read(raw string) (*compact, error) {
-	headerText, claims, err := decode(raw)
+	p, err := decode(raw)
 	if err != nil {
 		return nil, err
 	}
-	c := &compact{claims: claims}
-	if c.header, err = readHeader(headerText); err != nil {
+	c := &compact{claims: p.claims, signed: raw[:strings.LastIndexByte(raw, '.')], signature: p.signature}
+	if c.header, err = readHeader(p.header); err != nil {
 		return nil, err
 	}
-	err = scanObject(claims, func(name, value []byte) {
+	err = scanObject(p.claims, func(name, value []byte) {
 		if string(name) == "iss" {
 			c.issuer, c.hasIssuer = decodeText(value)
 		}
@@ -52,27 +56,30 @@ func read(raw string) (*compact, error) {
 	return c, nil
 }
 
-// decode splits a token in three and decodes the first two. The signature may be
-// empty here: whether there has to be one is for the algorithm to say.
-func decode(raw string) (headerText, claims []byte, err error) {
+// parts are those of a token, decoded.
+type parts struct{ header, claims, signature []byte }
+
+// decode splits a token in three and decodes them. The signature may be empty
+// here: whether there has to be one is for the algorithm to say.
+func decode(raw string) (p parts, err error) {
 	if len(raw) > MaxSize {
-		return nil, nil, refuse(authz.TokenMalformed, "it is longer than 8 KiB")
+		return parts{}, refuse(authz.TokenMalformed, "it is longer than 8 KiB")
 	}
 	first, rest, found := strings.Cut(raw, ".")
 	second, signature, more := strings.Cut(rest, ".")
 	if !found || !more || strings.Contains(signature, ".") {
-		return nil, nil, refuse(authz.TokenMalformed, "it does not have exactly three parts")
+		return parts{}, refuse(authz.TokenMalformed, "it does not have exactly three parts")
 	}
-	if headerText, err = decodeSegment(first); err != nil {
-		return nil, nil, err
+	if p.header, err = decodeSegment(first); err != nil {
+		return parts{}, err
 	}
-	if claims, err = decodeSegment(second); err != nil {
-		return nil, nil, err
+	if p.claims, err = decodeSegment(second); err != nil {
+		return parts{}, err
 	}
-	if _, err = decodeSegment(signature); err != nil {
-		return nil, nil, err
+	if p.signature, err = decodeSegment(signature); err != nil {
+		return parts{}, err
 	}
-	return headerText, claims, nil
+	return p, nil
 }
 
 // decodeSegment decodes base64url without padding (RFC 7515 section 2) and
