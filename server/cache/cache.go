@@ -11,8 +11,10 @@ const (
 	// entryOverhead is what an entry takes beside its key and value, in bytes: its
 	// own members, and its share of the table.
 	entryOverhead = 96
-	// bytesPerBucket is how many bytes of the bound each bucket stands for.
-	bytesPerBucket = 2048
+	// bytesPerBucket is how many bytes of the bound each bucket stands for: slots
+	// and bytes run out together where entries are of a kilobyte, as most are here.
+	// The table counts as live for the garbage collector, full or empty.
+	bytesPerBucket = 8192
 	// minBuckets keeps small caches from being one crowded bucket.
 	minBuckets = 8
 	// largest is the fraction of the bound that one entry may take: one in so many.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -21,7 +22,9 @@ import (
 const (
 	// busyTimeout is how long a writer waits for another process's transaction.
 	busyTimeout = 15 * time.Second
-	maxReaders  = 8
+	// minReaders is how many connections read at once where there are fewer
+	// processors. Each keeps up to 2 MB of the database's pages.
+	minReaders = 4
 )
 
 //go:embed migrations
@@ -64,8 +67,9 @@ func (s *Store) openSQLite(ctx context.Context, opts Options) error {
 		return err
 	}
 	// One of them is Changed's for good.
-	s.readers.SetMaxOpenConns(maxReaders + 1)
-	s.readers.SetMaxIdleConns(maxReaders + 1)
+	readers := 1 + max(minReaders, runtime.GOMAXPROCS(0))
+	s.readers.SetMaxOpenConns(readers)
+	s.readers.SetMaxIdleConns(readers)
 	if err := s.writer.PingContext(ctx); err != nil {
 		return s.explain(err)
 	}
