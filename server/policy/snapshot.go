@@ -31,8 +31,13 @@ type Snapshot struct {
 	revision string
 	modules  int
 	routes   *routeTable
-	tests    TestCounts
 	warnings warnings
+
+	tests    TestCounts
+	passedAt time.Time // when it was checked and tested
+	// recalled is set when that was before this start, repeatable when it would
+	// be the same the next time.
+	recalled, repeatable bool
 
 	options  Options
 	compiler *ast.Compiler
@@ -163,6 +168,10 @@ func (s *Snapshot) Modules() int { return s.modules }
 
 // Tests sums up the run of the policy's tests.
 func (s *Snapshot) Tests() TestCounts { return s.tests }
+
+// PassedBefore reports whether the checks and tests were passed over at this
+// load, since exactly this policy has passed them before; and when that was.
+func (s *Snapshot) PassedBefore() (at time.Time, before bool) { return s.passedAt, s.recalled }
 
 // Warnings are what was noticed at load and since.
 func (s *Snapshot) Warnings() []Warning { return s.warnings.all() }

@@ -1,0 +1,109 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+)
+
+// Record keeps a note across restarts: which content has passed, so that the
+// next start needs neither check nor test it again. It has to be kept where only
+// those can write who may also decide what the policy is.
+//
+// What a start believes is narrow. The note holds a digest of everything that
+// the outcome depends on: every file's path and bytes, the program with its
+// engine, and the options. If any of it has changed, or the note can't be read,
+// everything runs. Only [New] believes it, never a reload; and nothing is noted
+// of a policy that mentions what may be different the next time (see
+// unrepeatable).
+type Record interface {
+	// Read returns what was written last; nothing where nothing was.
+	Read() ([]byte, error)
+	// Write replaces it.
+	Write(note []byte) error
+}
+
+// passed is the note: that a content has passed, and when.
+type passed struct {
+	Key   string     `json:"key"`
+	At    time.Time  `json:"at"`
+	Tests TestCounts `json:"tests"`
+}
+
+// passKey identifies all that the outcome of checks and tests depends on.
+// It is empty where that can't be said.
+func passKey(c *content, o Options) string {
+	if o.Record == nil || o.Program == "" {
+		return ""
+	}
+	sum := sha256.New()
+	// Encoded, so that no two lists of values have one text.
+	err := json.NewEncoder(sum).Encode([]any{"passed 1", o.Program, c.digest, c.roots, o.AllowNetwork, o.TestDeadline})
+	if err != nil {
+		return ""
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// recall returns what the record has of a content; nil where that is nothing.
+func recall(c *content, o Options) *passed {
+	wanted := passKey(c, o)
+	if wanted == "" {
+		return nil
+	}
+	text, err := o.Record.Read()
+	if err != nil {
+		o.Logger.Warn("what has passed before can't be read: the policy is checked and tested again", "error", err)
+		return nil
+	}
+	var note passed
+	if json.Unmarshal(text, &note) != nil || note.Key != wanted || note.Tests.Failed > 0 {
+		return nil
+	}
+	return &note
+}
+
+// note records that a snapshot's content has passed.
+func note(c *content, s *Snapshot, o Options) {
+	p := passed{Key: passKey(c, o), At: s.passedAt, Tests: s.tests}
+	if p.Key == "" || s.recalled || !s.repeatable {
+		return
+	}
+	text, err := json.Marshal(p)
+	if err == nil {
+		err = o.Record.Write(text)
+	}
+	if err != nil {
+		o.Logger.Warn("that the policy has passed can't be noted: the next start checks and tests it again", "error", err)
+	}
+}
+
+// unrepeatable returns a builtin whose result may be different the next time
+// although neither policy nor program has changed, if the modules mention one
+// anywhere, be it only to replace it; empty if they don't.
+func unrepeatable(modules map[string]*ast.Module, builtins []*ast.Builtin) string {
+	unstable := make(map[string]bool)
+	for _, b := range builtins {
+		unstable[b.Name] = b.Nondeterministic || slices.Contains(unstableBuiltins, b.Name) ||
+			(strings.HasPrefix(b.Name, "time.") && !slices.Contains(zonelessBuiltins, b.Name))
+	}
+	found := ""
+	for _, m := range modules {
+		ast.WalkRefs(m, func(ref ast.Ref) bool {
+			if name := ref.String(); unstable[name] {
+				found = name
+			}
+			return found != ""
+		})
+	}
+	return found
+}
+
+// zonelessBuiltins are those of time that know their result without the
+// machine's time zones, which an update may change.
+var zonelessBuiltins = []string{"time.parse_duration_ns", "time.parse_rfc3339_ns"}
