@@ -19,7 +19,6 @@ import (
 	"github.com/stagedoor/stagedoor/server/oauth"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/problem"
-	"github.com/stagedoor/stagedoor/server/token"
 )
 
 // realm names the protection space in challenges (RFC 9110 section 11.5).
@@ -31,16 +30,6 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	audience := s.cfg.Audience
 	if audience == "" {
 		audience = s.issuer
-	}
-	secret, err := s.cfg.hs256Secret()
-	if err != nil {
-		return nil, err
-	}
-	s.keyring, err = token.OpenKeyring(ctx, s.store, token.KeyringOptions{
-		Algorithm: s.cfg.SigningAlgorithm, HMACSecret: secret,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("opening the signing keys: %w", err)
 	}
 	verifier := newVerifier(s.keyring, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB))
 	authenticator := account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{

@@ -61,14 +61,22 @@ func OpenState(ctx context.Context, dir string) (*store.Store, error) {
 	if err := validState(dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the state directory: %w", err)
+	if err := makeState(dir); err != nil {
+		return nil, err
 	}
 	opened, err := store.Open(ctx, store.Options{Path: filepath.Join(dir, databaseFile)})
 	if err != nil {
 		return nil, fmt.Errorf("opening the state in %s: %w", dir, err)
 	}
 	return opened, nil
+}
+
+// makeState makes the state directory if it is missing.
+func makeState(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making the state directory: %w", err)
+	}
+	return nil
 }
 
 // OpenExistingState is [OpenState] for commands that only make sense on a state

@@ -39,7 +39,12 @@ func New(ctx context.Context, source Source, options Options) (*Engine, error) {
 	if err != nil {
 		return nil, readError(ctx, err)
 	}
-	s, err := load(ctx, c, e.options, recall(c, e.options))
+	before := recall(c, e.options)
+	s, err := load(ctx, c, e.options, before)
+	if err != nil && before != nil {
+		// What a note says makes a start faster, and never fails one.
+		s, err = load(ctx, c, e.options, nil)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -132,6 +132,9 @@ func load(ctx context.Context, c *content, o Options, before *passed) (s *Snapsh
 				Code: CodePanic, Message: fmt.Sprintf("the policy engine panicked while loading: %v", p)}}}
 		}
 	}()
+	if before != nil {
+		c = c.without(before.TestFiles)
+	}
 	l, err := parse(c, o)
 	if err != nil {
 		return nil, l.refused(err)
@@ -170,6 +173,7 @@ func load(ctx context.Context, c *content, o Options, before *passed) (s *Snapsh
 	}
 	if before != nil {
 		s.tests, s.passedAt, s.recalled = before.Tests, before.At, true
+		s.modules += len(before.TestFiles)
 	} else {
 		s.tests, s.passedAt = run.counts(), o.Now().UTC()
 		s.repeatable = unrepeatable(l.modules, l.capabilities.Builtins) == ""

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -33,6 +34,8 @@ type passed struct {
 	Key   string     `json:"key"`
 	At    time.Time  `json:"at"`
 	Tests TestCounts `json:"tests"`
+	// TestFiles are the files that no decision can reach; see testFiles.
+	TestFiles []string `json:"test_files"`
 }
 
 // passKey identifies all that the outcome of checks and tests depends on.
@@ -65,6 +68,10 @@ func recall(c *content, o Options) *passed {
 	if json.Unmarshal(text, &note) != nil || note.Key != wanted || note.Tests.Failed > 0 {
 		return nil
 	}
+	// Whatever the note says, it can't keep more than tests from being loaded.
+	if slices.ContainsFunc(note.TestFiles, func(name string) bool { return !strings.HasSuffix(name, testSuffix) }) {
+		return nil
+	}
 	return &note
 }
 
@@ -74,6 +81,7 @@ func note(c *content, s *Snapshot, o Options) {
 	if p.Key == "" || s.recalled || !s.repeatable {
 		return
 	}
+	p.TestFiles = testFiles(s.compiler.Modules)
 	text, err := json.Marshal(p)
 	if err == nil {
 		err = o.Record.Write(text)
@@ -102,6 +110,70 @@ func unrepeatable(modules map[string]*ast.Module, builtins []*ast.Builtin) strin
 		})
 	}
 	return found
+}
+
+// testSuffix ends the names of files that may hold nothing but tests.
+const testSuffix = "_test.rego"
+
+// testFiles returns the files of compiled modules that are there for the tests
+// only, so that a policy which has passed them decides the same without: files
+// and packages that are called tests, to which nothing else refers. Where one of
+// them is needed it returns none, for that one may need the others.
+func testFiles(modules map[string]*ast.Module) []string {
+	var names []string
+	kept := maps.Clone(modules)
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		if strings.HasSuffix(name, testSuffix) && isTestPackage(modules[name].Package.Path) {
+			names = append(names, name)
+			delete(kept, name)
+		}
+	}
+	for _, name := range names {
+		if reaches(kept, modules[name].Package.Path) {
+			return nil
+		}
+	}
+	return names
+}
+
+// reaches reports whether the modules, or the entrypoints, may look at what a
+// package holds, or are a part of it.
+func reaches(modules map[string]*ast.Module, pkg ast.Ref) bool {
+	found := mayReach(entrypointAuthz.ref(), pkg) || mayReach(entrypointToken.ref(), pkg)
+	for _, m := range modules {
+		found = found || m.Package.Path.HasPrefix(pkg)
+		ast.WalkRefs(m, func(ref ast.Ref) bool {
+			found = found || mayReach(ref, pkg)
+			return found
+		})
+	}
+	return found
+}
+
+func isTestPackage(path ast.Ref) bool {
+	last, ok := path[len(path)-1].Value.(ast.String)
+	return ok && strings.HasSuffix(string(last), "_test")
+}
+
+// mayReach reports whether evaluating a reference may look at what a package
+// holds.
+func mayReach(ref, pkg ast.Ref) bool {
+	if !ref.HasPrefix(ast.DefaultRootRef) {
+		return false
+	}
+	for i := range min(len(ref), len(pkg)) {
+		if ref[i].IsGround() && !ref[i].Equal(pkg[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// without is the content without some files. It is still known as the whole.
+func (c *content) without(names []string) *content {
+	rest := *c
+	rest.files = slices.DeleteFunc(slices.Clone(c.files), func(f file) bool { return slices.Contains(names, f.name) })
+	return &rest
 }
 
 // zonelessBuiltins are those of time that know their result without the
