@@ -90,19 +90,20 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		s.prints = printer{logger: l.options.Logger, revision: s.revision}
 	}
 
+	rules := newAnalyzer(compiler)
 	for _, e := range []entrypoint{entrypointAuthz, entrypointToken} {
 		if len(compiler.GetRules(e.ref())) == 0 {
 			s.warn(Warning{Code: WarnMissingEntrypoint, Entrypoint: e.String(),
 				Message: fmt.Sprintf("the policy has no rule %s: whatever it is asked for is denied", e)})
 			continue
 		}
-		q, err := s.prepare(e.ref())
+		q, err := s.prepare(rules, e.ref())
 		if err != nil {
 			return nil, err
 		}
 		s.queries[e] = q
 	}
-	s.plan(l, routes)
+	s.plan(rules, routes)
 	s.inputs = newInputs(s.plans.general.members, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})
