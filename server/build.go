@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ const realm = "stagedoor"
 
 // build puts the rooms together: the gate around Gin, and in Gin each front
 // door's routes.
-func (s *Server) build() (http.Handler, error) {
+func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	audience := s.cfg.Audience
 	if audience == "" {
 		audience = s.issuer
@@ -46,7 +47,14 @@ func (s *Server) build() (http.Handler, error) {
 	s.metrics.watch(s.engine, verifier.CacheStats, s.accounts.CacheStats)
 
 	loaders := map[string]gate.Loader{}
-	if s.cfg.Demo {
+	if !s.cfg.Demo {
+		if err := s.refuseDemoPasswords(ctx); err != nil {
+			return nil, err
+		}
+	} else {
+		if err := s.loadDemoAccounts(ctx); err != nil {
+			return nil, fmt.Errorf("loading the demo accounts: %w", err)
+		}
 		api := demo.New(demo.Options{Accounts: s.accounts, Logger: s.logger})
 		api.Register(routes)
 		loaders = api.Loaders()

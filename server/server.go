@@ -79,7 +79,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Server, err e
 	if err = errors.Join(err, <-loaded); err != nil {
 		return nil, err
 	}
-	handler, err := s.build()
+	handler, err := s.build(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +116,8 @@ func (s *Server) loadPolicy(ctx context.Context) error {
 	return nil
 }
 
-// openStore opens the state, and settles what has to be known of it before the
-// first request.
+// openStore opens the state, and reads what is needed of it before the first
+// request.
 func (s *Server) openStore(ctx context.Context) (err error) {
 	if s.store, err = OpenState(ctx, s.cfg.State); err != nil {
 		return err
@@ -137,12 +137,6 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return fmt.Errorf("opening the signing keys: %w", err)
-	}
-	if !s.cfg.Demo {
-		return s.refuseDemoPasswords(ctx)
-	}
-	if err := s.loadDemoAccounts(ctx); err != nil {
-		return fmt.Errorf("loading the demo accounts: %w", err)
 	}
 	return nil
 }
