@@ -19,7 +19,7 @@ run: build ## Build, then serve with demo users and live policies on http://127.
 
 .PHONY: build
 build: ## Build bin/stagedoor
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/stagedoor
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/stagedoor
 
 .PHONY: test
 test: policy-test ## Run every test: Rego, Go, end to end

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 
 	"github.com/gin-gonic/gin"
 
@@ -20,15 +19,10 @@ import (
 	"github.com/stagedoor/stagedoor/server/oauth"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/problem"
-	"github.com/stagedoor/stagedoor/server/token"
 )
 
 // realm names the protection space in challenges (RFC 9110 section 11.5).
 const realm = "stagedoor"
-
-// StatusFile is the name, inside the state directory, of what the running
-// server says of its policy.
-const StatusFile = "policy-status.json"
 
 // build puts the rooms together: the gate around Gin, and in Gin each front
 // door's routes.
@@ -36,16 +30,6 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	audience := s.cfg.Audience
 	if audience == "" {
 		audience = s.issuer
-	}
-	secret, err := s.cfg.hs256Secret()
-	if err != nil {
-		return nil, err
-	}
-	s.keyring, err = token.OpenKeyring(ctx, s.store, token.KeyringOptions{
-		Algorithm: s.cfg.SigningAlgorithm, HMACSecret: secret,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("opening the signing keys: %w", err)
 	}
 	verifier := newVerifier(s.keyring, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB))
 	authenticator := account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{
@@ -160,35 +144,20 @@ func PolicySource(policiesDir, dataDir string) (policy.Source, error) {
 
 func (s *Server) policyOptions() policy.Options {
 	return policy.Options{
+		Record: stateFile{s.cfg.State, passedFile}, Program: programID(),
 		Logger: s.logger, Deadline: s.cfg.PolicyTimeout, AllowNetwork: s.cfg.PolicyNetwork,
 		CacheBytes: cacheBytes(s.cfg.DecisionCacheMiB),
 		OnStatus:   s.keepStatus,
 	}
 }
 
-// keepStatus writes what `stagedoor policy status` reads. The rename makes it
-// whole at any moment.
+// keepStatus writes what `stagedoor policy status` reads.
 func (s *Server) keepStatus(status policy.Status) {
 	s.metrics.observeStatus(status)
-	err := func() error {
-		text, err := json.MarshalIndent(status, "", "  ")
-		if err != nil {
-			return err
-		}
-		// A new file of its own name, so that no link planted there is followed.
-		file, err := os.CreateTemp(s.cfg.State, StatusFile+".*")
-		if err != nil {
-			return err
-		}
-		_, err = file.Write(append(text, '\n'))
-		if err = errors.Join(err, file.Close()); err == nil {
-			err = os.Rename(file.Name(), filepath.Join(s.cfg.State, StatusFile))
-		}
-		if err != nil {
-			return errors.Join(err, os.Remove(file.Name()))
-		}
-		return nil
-	}()
+	text, err := json.MarshalIndent(status, "", "  ")
+	if err == nil {
+		err = stateFile{s.cfg.State, StatusFile}.Write(append(text, '\n'))
+	}
 	if err != nil {
 		s.logger.Error("the policy's status could not be kept", "error", err)
 	}

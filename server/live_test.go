@@ -185,3 +185,38 @@ func TestDemoPasswordsEndWithTheDemo(t *testing.T) {
 		t.Errorf("error %v; want one that names the demo accounts", err)
 	}
 }
+
+// TestARestartPassesOverTestsThatPassed: the second start with a state believes
+// the first, and says so; changed content it does not.
+func TestARestartPassesOverTestsThatPassed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	again := func(c *server.Config) { c.State = dir }
+	first := start(t, again)
+	if log := first.log.since(0); !strings.Contains(log, "tests_took") {
+		t.Fatalf("the first start did not run the tests:\n%s", log)
+	}
+	first.stop()
+	second := start(t, again)
+	if log := second.log.since(0); !strings.Contains(log, "tests_passed_before") || strings.Contains(log, "tests_took") {
+		t.Errorf("the second start ran the tests:\n%s", log)
+	}
+	status, err := os.ReadFile(filepath.Join(dir, server.StatusFile))
+	if err != nil || !strings.Contains(string(status), `"passed_before"`) {
+		t.Errorf("the status does not say so: %v\n%s", err, status)
+	}
+	john := second.token("johndoe", "secret", "")
+	if a := second.call("GET", "/admin-only", john, ""); a.StatusCode != 200 {
+		t.Errorf("an administrator: %d %s", a.StatusCode, a.body)
+	}
+	if a := second.call("GET", "/admin-only", "", ""); a.StatusCode != 401 {
+		t.Errorf("a stranger: %d %s", a.StatusCode, a.body)
+	}
+	second.stop()
+
+	data := t.TempDir()
+	write(t, data, "routes.yaml", "routes:\n  /admin-only: {GET: {roles: [admin]}}\n")
+	third := start(t, func(c *server.Config) { again(c); c.Data = data })
+	if log := third.log.since(0); strings.Contains(log, "tests_passed_before") {
+		t.Errorf("changed data were not tested:\n%s", log)
+	}
+}

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"math"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
@@ -20,6 +22,23 @@ const (
 	// does not count.
 	memoryShare = 0.9
 )
+
+// releaseAfter is how long after the start the memory that it took is given
+// back. Doing so takes tens of milliseconds of both cores, which the first
+// requests would wait for.
+const releaseAfter = time.Second
+
+// releaseMemory gives back to the system what loading the policy took, which is
+// several times what its snapshot needs.
+func releaseMemory(ctx context.Context) {
+	timer := time.NewTimer(releaseAfter)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		debug.FreeOSMemory()
+	case <-ctx.Done():
+	}
+}
 
 // TuneMemory sets the garbage collector of this process for serving: GOGC 400,
 // and a memory limit of nine tenths of the cgroup's, where there is one. What the

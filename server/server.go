@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -65,24 +64,20 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Server, err e
 		}
 	}()
 
-	if s.store, err = OpenState(ctx, cfg.State); err != nil {
+	if err := makeState(cfg.State); err != nil {
 		return nil, err
 	}
-	s.accounts = account.New(s.store, account.Options{
-		MaxBcryptCost: cfg.MaxBcryptCost, CacheBytes: cacheBytes(cfg.SubjectCacheMiB), Prepare: policy.PrepareSubject,
-	})
+	// First, so that a second server, started by mistake, ends before it changes
+	// anything.
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, &ConfigError{Option: "listen", Err: err}
 	}
-	if err := s.settleIssuer(ctx); err != nil {
+	// Neither needs the other, and they are most of a start.
+	loaded := make(chan error, 1)
+	go func() { loaded <- s.loadPolicy(ctx) }()
+	err = s.openStore(ctx)
+	if err = errors.Join(err, <-loaded); err != nil {
 		return nil, err
-	}
-	source, err := PolicySource(cfg.Policies, cfg.Data)
-	if err != nil {
-		return nil, err
-	}
-	if s.engine, err = policy.New(ctx, source, s.policyOptions()); err != nil {
-		return nil, fmt.Errorf("loading the policy: %w", err)
 	}
 	handler, err := s.build(ctx)
 	if err != nil {
@@ -109,6 +104,43 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Server, err e
 	return s, nil
 }
 
+// loadPolicy makes the engine.
+func (s *Server) loadPolicy(ctx context.Context) error {
+	source, err := PolicySource(s.cfg.Policies, s.cfg.Data)
+	if err != nil {
+		return err
+	}
+	if s.engine, err = policy.New(ctx, source, s.policyOptions()); err != nil {
+		return fmt.Errorf("loading the policy: %w", err)
+	}
+	return nil
+}
+
+// openStore opens the state, and reads what is needed of it before the first
+// request.
+func (s *Server) openStore(ctx context.Context) (err error) {
+	if s.store, err = OpenState(ctx, s.cfg.State); err != nil {
+		return err
+	}
+	s.accounts = account.New(s.store, account.Options{
+		MaxBcryptCost: s.cfg.MaxBcryptCost, CacheBytes: cacheBytes(s.cfg.SubjectCacheMiB), Prepare: policy.PrepareSubject,
+	})
+	if err := s.settleIssuer(ctx); err != nil {
+		return err
+	}
+	secret, err := s.cfg.hs256Secret()
+	if err != nil {
+		return err
+	}
+	s.keyring, err = token.OpenKeyring(ctx, s.store, token.KeyringOptions{
+		Algorithm: s.cfg.SigningAlgorithm, HMACSecret: secret,
+	})
+	if err != nil {
+		return fmt.Errorf("opening the signing keys: %w", err)
+	}
+	return nil
+}
+
 // Addr is the address that the server listens on; with port 0 in the
 // configuration, the port that the system chose.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
@@ -130,7 +162,7 @@ func (s *Server) Issuer() string { return s.issuer }
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		debug.FreeOSMemory() // loading the policy took several times what its snapshot needs
+		releaseMemory(ctx)
 		return nil
 	})
 	group.Go(func() error { return s.engine.Watch(ctx) })

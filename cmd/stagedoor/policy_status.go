@@ -55,7 +55,7 @@ func printStatus(e *env, status policy.Status) error {
 	rows.row("live since", e.moment(status.ActivatedAt))
 	rows.row("from", strings.Join(status.Sources, ", "))
 	rows.row("holds", fmt.Sprintf("%s, %s", count(status.Modules, "module"), count(status.Routes, "route")))
-	rows.row("tests", fmt.Sprintf("%d passed in %s", status.Tests.Passed, status.Tests.Duration.Round(time.Millisecond)))
+	rows.row("tests", e.tested(status))
 	rows.row("decisions", cached(status))
 	for _, problem := range status.Uncacheable {
 		rows.row("", problem.String())
@@ -76,6 +76,15 @@ func printStatus(e *env, status policy.Status) error {
 		fmt.Fprintf(e.stdout, "  %s\n", problem)
 	}
 	return nil
+}
+
+// tested says how the tests went, and whether it was at this activation.
+func (e *env) tested(status policy.Status) string {
+	text := fmt.Sprintf("%d passed in %s", status.Tests.Passed, status.Tests.Duration.Round(time.Millisecond))
+	if status.PassedBefore != nil {
+		text += fmt.Sprintf(", not at this start but at %s; nothing has changed since", e.moment(*status.PassedBefore))
+	}
+	return text
 }
 
 // cached says whether the server keeps decisions.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 
 	"golang.org/x/crypto/argon2"
 )
@@ -34,12 +35,17 @@ type argon2Params struct {
 
 // phc is the one spelling that is accepted: version 1.3, parameters in order,
 // numbers without leading zeros, no key id and no associated data.
-var phc = regexp.MustCompile(`^\$(argon2id|argon2i)\$v=19\$m=([1-9][0-9]{0,8}),t=([1-9][0-9]{0,8}),p=([1-9][0-9]{0,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$`)
+//
+// Compiled when it is first needed: it takes more than a millisecond, and most
+// runs of the program see no hash.
+var phc = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\$(argon2id|argon2i)\$v=19\$m=([1-9][0-9]{0,8}),t=([1-9][0-9]{0,8}),p=([1-9][0-9]{0,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$`)
+})
 
 var phcBase64 = base64.RawStdEncoding.Strict()
 
 func parseArgon2(hash string) (*argon2Params, error) {
-	parts := phc.FindStringSubmatch(hash)
+	parts := phc().FindStringSubmatch(hash)
 	if parts == nil {
 		return nil, hashError("argon2 hashes look like $argon2id$v=19$m=19456,t=2,p=1$SALT$HASH, in base64 without padding, with a salt of 8 to 64 and a hash of 16 to 64 bytes")
 	}

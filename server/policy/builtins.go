@@ -45,15 +45,15 @@ var quickBuiltins = strings.Fields(`
 
 // mayRunLong says why a document may take long within one step of its
 // evaluation; empty where it can't.
-func mayRunLong(c *ast.Compiler, document ast.Ref) string {
-	a := newAnalyzer(c, c.Capabilities())
-	for _, name := range slices.Sorted(maps.Keys(walk(a.entry(document), nil).builtins)) {
+func mayRunLong(a *analyzer, document ast.Ref) string {
+	reached := walk(a.entry(document), nil)
+	for _, name := range slices.Sorted(maps.Keys(reached.builtins)) {
 		if !slices.Contains(quickBuiltins, name) {
 			return "it calls " + name
 		}
 	}
-	for rule := range a.rules {
-		for link := rule; link != nil; link = link.Else {
+	for rule := range reached.rules {
+		for link := rule.source; link != nil; link = link.Else {
 			if pairs(link.Body) {
 				return "it pairs collections"
 			}

@@ -31,15 +31,25 @@ type Engine struct {
 	telling sync.Mutex
 }
 
-// New loads the source. A policy that is refused is a *[LoadError], and there
+// New loads the source, believing what the record has of it. A policy that is refused is a *[LoadError], and there
 // is no engine. Nothing is watched before [Engine.Watch].
 func New(ctx context.Context, source Source, options Options) (*Engine, error) {
 	e := &Engine{source: source, options: options.withDefaults()}
-	s, err := Load(ctx, source, e.options)
+	c, err := source.read(ctx)
+	if err != nil {
+		return nil, readError(ctx, err)
+	}
+	before := recall(c, e.options)
+	s, err := load(ctx, c, e.options, before)
+	if err != nil && before != nil {
+		// What a note says makes a start faster, and never fails one.
+		s, err = load(ctx, c, e.options, nil)
+	}
 	if err != nil {
 		return nil, err
 	}
 	e.activate(s)
+	note(c, s, e.options)
 	return e, nil
 }
 
@@ -68,11 +78,12 @@ func (e *Engine) reload(ctx context.Context, again bool) error {
 	if refusal := e.lastRefusal(); !again && refusal != nil && refusal.Revision == c.digest {
 		return refusal
 	}
-	s, err := load(ctx, c, e.options)
+	s, err := load(ctx, c, e.options, nil)
 	if err != nil {
 		return e.refuse(err)
 	}
 	e.activate(s)
+	note(c, s, e.options)
 	return nil
 }
 
@@ -87,9 +98,13 @@ func (e *Engine) activate(s *Snapshot) {
 	e.activatedAt = e.options.Now().UTC()
 	e.failure, e.refusal = nil, nil
 	e.mu.Unlock()
+	tested := slog.Duration("tests_took", s.tests.Duration)
+	if s.recalled {
+		tested = slog.Time("tests_passed_before", s.passedAt)
+	}
 	e.options.Logger.Info("policy activated",
 		"revision", s.Revision(), "modules", s.Modules(), "routes", len(s.routes.patterns),
-		"tests", s.Tests().Total, "tests_took", s.Tests().Duration)
+		"tests", s.tests.Total, tested)
 	e.tell()
 }
 
@@ -172,6 +187,9 @@ func (e *Engine) Status() Status {
 	}
 	for _, r := range e.source.roots {
 		status.Sources = append(status.Sources, r.name)
+	}
+	if s.recalled {
+		status.PassedBefore = &s.passedAt
 	}
 	if e.failure != nil {
 		f := *e.failure

@@ -144,7 +144,7 @@ func (s *Snapshot) Eval(ctx context.Context, document string, input any) (any, e
 	if err != nil || !ref.IsGround() || !ref.HasPrefix(ast.DefaultRootRef) {
 		return nil, fmt.Errorf("%q is no document: name one as authz.decision", document)
 	}
-	q, err := s.prepare(ref)
+	q, err := s.prepare(newAnalyzer(s.compiler), ref)
 	if err != nil {
 		return nil, err
 	}

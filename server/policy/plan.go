@@ -56,9 +56,8 @@ type lazyPlan struct {
 	plan *plan
 }
 
-// plan analyses the policy's rules.
-func (s *Snapshot) plan(l *loading, routes *routeTable) {
-	a := newAnalyzer(s.compiler, l.capabilities)
+// plan finds what the policy's rules read.
+func (s *Snapshot) plan(a *analyzer, routes *routeTable) {
 	from := a.entry(entrypointAuthz.ref())
 	whole := walk(from, nil)
 	s.plans = plans{

@@ -25,7 +25,7 @@ type query struct {
 const answer = ast.Var("answer")
 
 // prepare compiles a query for a document.
-func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
+func (s *Snapshot) prepare(a *analyzer, ref ast.Ref) (*query, error) {
 	c := s.compiler.QueryCompiler()
 	body, err := c.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer))))
 	if err != nil {
@@ -33,7 +33,7 @@ func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
 	}
 	nop, none := metrics.NoOp(), map[string]any{}
 	return &query{
-		slow: mayRunLong(s.compiler, ref),
+		slow: mayRunLong(a, ref),
 		make: func() *evaluation {
 			e := &evaluation{}
 			e.found = e.keep

@@ -76,6 +76,7 @@ type branch struct {
 
 // ruleReads is what a rule mentions.
 type ruleReads struct {
+	source   *ast.Rule
 	branches []branch
 }
 
@@ -87,7 +88,8 @@ type analyzer struct {
 	routeOnly map[*ruleReads]bool // see dependsOnRouteOnly
 }
 
-func newAnalyzer(compiler *ast.Compiler, capabilities *ast.Capabilities) *analyzer {
+func newAnalyzer(compiler *ast.Compiler) *analyzer {
+	capabilities := compiler.Capabilities()
 	a := &analyzer{
 		compiler:  compiler,
 		builtins:  make(map[string]*ast.Builtin, len(capabilities.Builtins)),
@@ -121,7 +123,7 @@ func (a *analyzer) rule(rule *ast.Rule) *ruleReads {
 	if known := a.rules[rule]; known != nil {
 		return known
 	}
-	r := &ruleReads{}
+	r := &ruleReads{source: rule}
 	a.rules[rule] = r
 	for link := rule; link != nil; link = link.Else {
 		b := branch{head: a.head(link.Head)}
@@ -229,6 +231,7 @@ type reach struct {
 	reads    readSet
 	unstable []use
 	builtins map[string]bool
+	rules    map[*ruleReads]bool
 	with     bool
 }
 
@@ -236,8 +239,7 @@ type reach struct {
 // says of a branch how many of its body's expressions are evaluated, and whether
 // those after it are; nil skips nothing.
 func walk(from *expression, skip func(b *branch) (evaluated int, last bool)) *reach {
-	r := &reach{builtins: map[string]bool{}}
-	seen := map[*ruleReads]bool{}
+	r := &reach{builtins: map[string]bool{}, rules: map[*ruleReads]bool{}}
 	var visit func(e *expression)
 	visit = func(e *expression) {
 		for _, p := range e.reads {
@@ -249,10 +251,10 @@ func walk(from *expression, skip func(b *branch) (evaluated int, last bool)) *re
 			r.builtins[name] = true
 		}
 		for _, rule := range e.calls {
-			if seen[rule] {
+			if r.rules[rule] {
 				continue
 			}
-			seen[rule] = true
+			r.rules[rule] = true
 			for i := range rule.branches {
 				b := &rule.branches[i]
 				evaluated, last := len(b.body), false

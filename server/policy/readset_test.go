@@ -85,7 +85,7 @@ func compileCorpus(t *testing.T, c *corpus, rego string) *corpusPolicy {
 	if p.compiler.Compile(modules); p.compiler.Failed() {
 		t.Fatal(p.compiler.Errors)
 	}
-	a := newAnalyzer(p.compiler, ast.CapabilitiesForThisVersion())
+	a := newAnalyzer(p.compiler)
 	p.reads = walk(a.entry(ast.MustParseRef("data.t.decision")), nil).reads
 	return p
 }

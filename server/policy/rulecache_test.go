@@ -104,7 +104,7 @@ decision := {"allow": true}
 			if err != nil {
 				t.Fatal(err)
 			}
-			q, err := s.prepare(ref)
+			q, err := s.prepare(newAnalyzer(s.compiler), ref)
 			if err != nil {
 				return "refused"
 			}

@@ -31,8 +31,13 @@ type Snapshot struct {
 	revision string
 	modules  int
 	routes   *routeTable
-	tests    TestCounts
 	warnings warnings
+
+	tests    TestCounts
+	passedAt time.Time // when it was checked and tested
+	// recalled is set when that was before this start, repeatable when it would
+	// be the same the next time.
+	recalled, repeatable bool
 
 	options  Options
 	compiler *ast.Compiler
@@ -85,19 +90,20 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		s.prints = printer{logger: l.options.Logger, revision: s.revision}
 	}
 
+	rules := newAnalyzer(compiler)
 	for _, e := range []entrypoint{entrypointAuthz, entrypointToken} {
 		if len(compiler.GetRules(e.ref())) == 0 {
 			s.warn(Warning{Code: WarnMissingEntrypoint, Entrypoint: e.String(),
 				Message: fmt.Sprintf("the policy has no rule %s: whatever it is asked for is denied", e)})
 			continue
 		}
-		q, err := s.prepare(e.ref())
+		q, err := s.prepare(rules, e.ref())
 		if err != nil {
 			return nil, err
 		}
 		s.queries[e] = q
 	}
-	s.plan(l, routes)
+	s.plan(rules, routes)
 	s.inputs = newInputs(s.plans.general.members, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})
@@ -163,6 +169,10 @@ func (s *Snapshot) Modules() int { return s.modules }
 
 // Tests sums up the run of the policy's tests.
 func (s *Snapshot) Tests() TestCounts { return s.tests }
+
+// PassedBefore reports whether the checks and tests were passed over at this
+// load, since exactly this policy has passed them before; and when that was.
+func (s *Snapshot) PassedBefore() (at time.Time, before bool) { return s.passedAt, s.recalled }
 
 // Warnings are what was noticed at load and since.
 func (s *Snapshot) Warnings() []Warning { return s.warnings.all() }

@@ -17,8 +17,12 @@ type Status struct {
 	Modules int `json:"modules"`
 	Routes  int `json:"routes"`
 	// Tests sums up the run of its tests.
-	Tests    TestCounts `json:"tests"`
-	Warnings []Warning  `json:"warnings"`
+	Tests TestCounts `json:"tests"`
+	// PassedBefore is when these tests ran, with all other checks, if it was not
+	// at this activation: exactly this policy had passed them before the server
+	// started. nil when they ran.
+	PassedBefore *time.Time `json:"passed_before,omitempty"`
+	Warnings     []Warning  `json:"warnings"`
 	// DecisionCacheBytes bounds the memory of decisions; 0 when none are kept.
 	DecisionCacheBytes int64 `json:"decision_cache_bytes"`
 	// Uncacheable are the places that keep decisions from being cached, as
