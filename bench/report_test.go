@@ -117,8 +117,8 @@ func TestQuotientsAreOfOneRound(t *testing.T) {
 }
 
 func TestMegabytesAreDecimal(t *testing.T) {
-	got := verdicts(&result{Start: &startResult{IdleResident: 51_000_000}})
-	if last := got[len(got)-1]; last.Measured != "51 MB" || last.Must != "≤ 50 MB" || last.Met != "no" {
+	got := verdicts(&result{Start: &startResult{IdleResident: 50_400_000}})
+	if last := got[len(got)-1]; last.Measured != "50.4 MB" || last.Must != "≤ 50 MB" || last.Met != "no" {
 		t.Errorf("got %+v", last)
 	}
 }

@@ -66,7 +66,7 @@ func millis(value float64) string { return fmt.Sprintf("%.0f ms", value/1e6) }
 
 // megabytes are of 10^6 bytes.
 func megabytes(value float64) string {
-	return fmt.Sprintf("%.0f MB", value/1e6)
+	return fmt.Sprintf("%.3g MB", value/1e6)
 }
 
 // verdicts are those of the sections that were run.
