@@ -136,6 +136,9 @@ h(x) := [x, input.claims.other] if x != 1
 else := "none"
 
 `)
+	number := func() string { return []string{"1", "1.0", "1e0", "10e-1"}[random.IntN(4)] }
+	fmt.Fprintf(&b, "level[%s] := input.subject.username if input.subject.attributes.one\n\nlevel[k] := \"other\" if some k in [2, 3]\n\n", number())
+	fmt.Fprintf(&b, "deep[%s].name := input.token_error\n\ndeep[k].name := \"other\" if some k in [2, 3]\n\n", number())
 	// refs have any type, so that nothing below is refused by the type checker.
 	refs := []string{
 		"input.subject.attributes.one", "input.subject.attributes.two", "input.subject.attributes", "input.claims.one",
@@ -176,6 +179,8 @@ else := "none"
 			func() string { return "data.tab[" + pick(texts) + "] == 1" },
 			func() string { return "{\"one\": v} = " + pick(refs) + "; v != 2" },
 			func() string { return "is_object(" + pick(refs) + ")" },
+			func() string { return "level[" + number() + "] == \"x\"" },
+			func() string { return "not deep[" + number() + "].name == \"x\"" },
 			func() string { return "some k; " + "input.claims[k] == " + ref() },
 		}
 		if depth == 0 && random.IntN(6) == 0 {
