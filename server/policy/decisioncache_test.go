@@ -55,7 +55,7 @@ func TestCachedDecisionsAreThoseOfAnEvaluation(t *testing.T) {
 				if !reflect.DeepEqual(got, want) || (gotErr == nil) != (wantErr == nil) {
 					input, _ := plain.Input(r)
 					t.Fatalf("seed %d: cached %+v, %v; evaluated %+v, %v\ninput %v\nreads %v\n%s",
-						seed, got, gotErr, want, wantErr, input, cached.planFor(r.Route, r.Method).members, text)
+						seed, got, gotErr, want, wantErr, input, cached.planFor(t.Context(), r.Route, r.Method).reads, text)
 				}
 			}
 		}
@@ -342,7 +342,7 @@ func TestSubjectsShareDecisionsThatDontReadThem(t *testing.T) {
 			t.Errorf("%s %s: three subjects made %d entries, want %d", tc.method, tc.route, n, tc.entries)
 		}
 	}
-	if s.ReadsResource("/items/", "GET") || !s.ReadsResource("/items/{id}", "DELETE") {
+	if s.ReadsResource(t.Context(), "/items/", "GET") || !s.ReadsResource(t.Context(), "/items/{id}", "DELETE") {
 		t.Error("a resource is read exactly where a route asks for its owner")
 	}
 }

@@ -61,11 +61,8 @@ type expression struct {
 	unstable []use
 	builtins []string
 	calls    []*ruleReads
-	// closed is set when it has no variables, so that it can be evaluated by
-	// itself, and depends on nothing but the input's route and method.
-	closed bool
-	source *ast.Expr
-	with   bool
+	source   *ast.Expr
+	with     bool
 }
 
 // branch is one body of a rule: its own, or an else.
@@ -82,19 +79,17 @@ type ruleReads struct {
 
 // analyzer analyses rules, each once.
 type analyzer struct {
-	compiler  *ast.Compiler
-	builtins  map[string]*ast.Builtin
-	rules     map[*ast.Rule]*ruleReads
-	routeOnly map[*ruleReads]bool // see dependsOnRouteOnly
+	compiler *ast.Compiler
+	builtins map[string]*ast.Builtin
+	rules    map[*ast.Rule]*ruleReads
 }
 
 func newAnalyzer(compiler *ast.Compiler) *analyzer {
 	capabilities := compiler.Capabilities()
 	a := &analyzer{
-		compiler:  compiler,
-		builtins:  make(map[string]*ast.Builtin, len(capabilities.Builtins)),
-		rules:     map[*ast.Rule]*ruleReads{},
-		routeOnly: map[*ruleReads]bool{},
+		compiler: compiler,
+		builtins: make(map[string]*ast.Builtin, len(capabilities.Builtins)),
+		rules:    map[*ast.Rule]*ruleReads{},
 	}
 	for _, b := range capabilities.Builtins {
 		a.builtins[b.Name] = b
