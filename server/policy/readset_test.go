@@ -194,7 +194,9 @@ func TestUncacheablePoliciesNameTheLine(t *testing.T) {
 		{"a token's expiry", `io.jwt.decode_verify("a", {"secret": "b"})`, "io.jwt.decode_verify"},
 		{"a certificate's expiry", `crypto.x509.parse_and_verify_certificates("a")`, "crypto.x509.parse_and_verify_certificates"},
 		{"the request's time", `input.now != ""`, "input.now"},
-		{"the input as a whole", `walk(input, [_, "a"])`, "input"},
+		{"the input as a whole", `walk(input, [_, "a"])`, "input as a whole"},
+		{"under another name", "i := input\n\ti.claims.one", "input as a whole"},
+		{"by a path that is a list", `object.get(input, ["claims", "one"], 1) == 1`, "input as a whole"},
 		{"a function's replacement", "to_number(\"1\") > 0 with to_number as uuid.rfc4122", "uuid.rfc4122"},
 		{"nothing", "input.method == \"GET\"", ""},
 	} {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/stagedoor/stagedoor/server/authz"
@@ -198,11 +199,11 @@ func (s *Snapshot) narrow(ctx context.Context, pattern, method string) (_ *reach
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.deadline()/narrowingShare)
 	defer cancel()
-	holds := map[*expression]verdict{}
+	holds, rules := map[*expression]verdict{}, &ruleCache{}
 	r := s.plans.narrow.walk(func(e *expression, c closedExpression) verdict {
 		v, done := holds[e]
 		if !done {
-			v = s.holds(ctx, c.query, input)
+			v = s.holds(ctx, c.query, input, rules)
 			holds[e] = v
 		}
 		return v
@@ -241,8 +242,9 @@ func (s *specialiser) walk(holds func(*expression, closedExpression) verdict) *r
 	})
 }
 
-// holds evaluates a closed expression.
-func (s *Snapshot) holds(ctx context.Context, query ast.Body, input ast.Value) verdict {
+// holds evaluates a closed expression. rules keeps what was evaluated for others
+// with the same input.
+func (s *Snapshot) holds(ctx context.Context, query ast.Body, input ast.Value, rules *ruleCache) verdict {
 	if ctx.Err() != nil {
 		return unknown
 	}
@@ -251,7 +253,9 @@ func (s *Snapshot) holds(ctx context.Context, query ast.Body, input ast.Value) v
 		WithCompiler(s.compiler).
 		WithStore(s.store).
 		WithTransaction(s.txn).
+		WithMetrics(metrics.NoOp()).
 		WithBaseCache(s.documents).
+		WithVirtualCache(rules).
 		WithInput(ast.NewTerm(input)).
 		WithCancel(untilDone{ctx}).
 		Iter(ctx, func(topdown.QueryResult) error {
@@ -259,6 +263,7 @@ func (s *Snapshot) holds(ctx context.Context, query ast.Body, input ast.Value) v
 			return nil
 		})
 	if err != nil {
+		rules.reset()
 		return unknown
 	}
 	return v
