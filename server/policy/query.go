@@ -17,8 +17,8 @@ import (
 type query struct {
 	slow string // why it may run long within one step; empty where it can't
 
-	make func() *evaluation
-	free sync.Pool // of *evaluation
+	fresh func() *evaluation
+	free  sync.Pool // of *evaluation
 }
 
 // answer is the variable that a query binds.
@@ -34,7 +34,7 @@ func (s *Snapshot) prepare(a *analyzer, ref ast.Ref) (*query, error) {
 	nop, none := metrics.NoOp(), map[string]any{}
 	return &query{
 		slow: mayRunLong(a, ref),
-		make: func() *evaluation {
+		fresh: func() *evaluation {
 			e := &evaluation{}
 			e.found = e.keep
 			e.topdown = topdown.NewQuery(body).
@@ -57,7 +57,7 @@ func (q *query) evaluation() *evaluation {
 	if e, ok := q.free.Get().(*evaluation); ok {
 		return e
 	}
-	return q.make()
+	return q.fresh()
 }
 
 // release lets an evaluation be used again.
