@@ -20,6 +20,9 @@ type plan struct {
 	cacheable bool
 	members   []memberKey
 	resource  bool // the policy can read input.resource
+	// slow says why an evaluation may run long within one step; empty where it
+	// can't.
+	slow string
 }
 
 func (s *Snapshot) newPlan(id uint64, r *reach) *plan {
@@ -28,6 +31,7 @@ func (s *Snapshot) newPlan(id uint64, r *reach) *plan {
 		cacheable: len(r.unstable) == 0,
 		members:   keyMembers(r.reads),
 		resource:  r.reads.touches(inputPath{"resource"}),
+		slow:      r.mayRunLong(),
 	}
 }
 

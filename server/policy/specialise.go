@@ -136,6 +136,7 @@ func (s *Snapshot) holds(ctx context.Context, source *ast.Expr, input ast.Value)
 	found := false
 	err := topdown.NewQuery(ast.NewBody(source.Copy())).
 		WithCompiler(s.compiler).
+		WithBuiltins(bounded).
 		WithStore(s.store).
 		WithTransaction(s.txn).
 		WithInput(ast.NewTerm(input)).
