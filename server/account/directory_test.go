@@ -83,6 +83,12 @@ func TestAccountsThatAreRefused(t *testing.T) {
 		{"role too long", "roles", good(func(a *account.Account) { a.Roles = []string{strings.Repeat("x", 129)} })},
 		{"too many roles", "roles", good(func(a *account.Account) { a.Roles = make([]string, 1001) })},
 		{"attributes that are not JSON", "attributes", good(func(a *account.Account) { a.Attributes = map[string]any{"f": math.NaN()} })},
+		{"attributes with a long number", "attributes", good(func(a *account.Account) {
+			a.Attributes = map[string]any{"f": []any{json.Number(strings.Repeat("9", 65))}}
+		})},
+		{"attributes with a tiny number", "attributes", good(func(a *account.Account) {
+			a.Attributes = map[string]any{"f": map[string]any{"g": json.Number("1e-1000")}}
+		})},
 		{"attributes too large", "attributes", good(func(a *account.Account) { a.Attributes = map[string]any{"f": strings.Repeat("x", 1<<16)} })},
 	}
 	for _, tc := range cases {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/mail"
 	"slices"
 	"strings"
@@ -164,8 +165,39 @@ func (a *Account) normalizeAttributes() error {
 	if err := json.Unmarshal(encoded, &asFloats); err != nil {
 		return invalid("attributes", "hold a number that is too large: %w", err)
 	}
+	if n := longNumber(decoded); n != "" {
+		return invalid("attributes", "hold the number %s, which is too long; %d bytes are good, and an exponent of three digits", shorten(n), maxNumber)
+	}
 	a.Attributes = decoded
 	return nil
+}
+
+// maxNumber is how long a number may be, in bytes; as in tokens. The policy
+// compares numbers exactly, at a cost that grows faster than their length.
+const maxNumber = 64
+
+// longNumber finds a number that is too long, or has too long an exponent.
+func longNumber(value any) string {
+	switch v := value.(type) {
+	case json.Number:
+		text := v.String()
+		if at := strings.IndexAny(text, "eE"); len(text) > maxNumber || at >= 0 && len(strings.TrimLeft(text[at+1:], "+-0")) > 3 {
+			return text
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			if n := longNumber(v[name]); n != "" {
+				return n
+			}
+		}
+	case []any:
+		for _, member := range v {
+			if n := longNumber(member); n != "" {
+				return n
+			}
+		}
+	}
+	return ""
 }
 
 // CheckPassword reports as an [*InvalidError] that a password can't be used: it

@@ -1,22 +1,6 @@
 package policy
 
-import (
-	"testing"
-
-	"github.com/open-policy-agent/opa/v1/ast"
-)
-
-func TestQuickBuiltinsExist(t *testing.T) {
-	t.Parallel()
-	for _, name := range quickBuiltins {
-		b := ast.BuiltinMap[name]
-		if b == nil {
-			t.Errorf("there is no builtin %s", name)
-		} else if reachesOut(name) || name != "time.now_ns" && b.Nondeterministic {
-			t.Errorf("%s is no quick builtin", name)
-		}
-	}
-}
+import "testing"
 
 // Which policies are evaluated in the caller's goroutine.
 func TestMayRunLong(t *testing.T) {
@@ -43,7 +27,7 @@ func TestMayRunLong(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			s := mustLoad(t, files{"policies/authz/authz.rego": "package authz\n\ndecision := {\"allow\": true} if {\n\t" + tc.body + "\n}\n\n" + tc.more + "\n"})
-			if got := s.queries[entrypointAuthz].slow; got != tc.slow {
+			if got := s.plans.general.slow; got != tc.slow {
 				t.Errorf("slow = %q, want %q", got, tc.slow)
 			}
 		})
@@ -53,9 +37,8 @@ func TestMayRunLong(t *testing.T) {
 // The shipped policy needs no goroutine.
 func TestShippedPolicyIsQuick(t *testing.T) {
 	t.Parallel()
-	for e, q := range uncached(t).queries {
-		if q.slow != "" {
-			t.Errorf("%s: %s", e, q.slow)
-		}
+	s := uncached(t)
+	if s.plans.general.slow != "" || s.slowGrant != "" {
+		t.Errorf("authz: %s, token: %s", s.plans.general.slow, s.slowGrant)
 	}
 }

@@ -16,13 +16,9 @@ import (
 // A decision that was made before is given again to a request that the policy
 // can't tell from that one. So what it holds is shared, and must not be changed.
 func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision, error) {
-	if s.decisions == nil {
-		decision, _, err := s.decide(ctx, r)
-		return decision, err
-	}
 	p := s.planFor(ctx, r.Route, r.Method)
-	if !p.cacheable {
-		decision, _, err := s.decide(ctx, r)
+	if s.decisions == nil || !p.cacheable {
+		decision, _, err := s.decide(ctx, p, r)
 		return decision, err
 	}
 	buffer, _ := s.keys.Get().(*[]byte)
@@ -37,7 +33,7 @@ func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision
 	if known, ok := s.decisions.GetBytes(key); ok {
 		return *known, nil
 	}
-	decision, final, err := s.decide(ctx, r)
+	decision, final, err := s.decide(ctx, p, r)
 	if final {
 		kept := decision
 		s.decisions.Put(string(key), &kept, decisionBytes(&kept))
@@ -47,14 +43,14 @@ func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision
 
 // decide evaluates the policy. The decision is final where it would be the same
 // if the policy were asked again.
-func (s *Snapshot) decide(ctx context.Context, r *authz.Request) (_ authz.Decision, final bool, _ error) {
+func (s *Snapshot) decide(ctx context.Context, p *plan, r *authz.Request) (_ authz.Decision, final bool, _ error) {
 	denied := authz.Decision{Revision: s.revision}
 	input, err := s.inputs.authz(r)
 	if err != nil {
 		return denied, false, err
 	}
 	about := func() string { return requestText(r) }
-	value, err := s.ask(ctx, entrypointAuthz, input, r.Now, about)
+	value, err := s.ask(ctx, entrypointAuthz, p.slow, input, r.Now, about)
 	if err != nil {
 		return denied, false, err
 	}
@@ -78,7 +74,7 @@ func (s *Snapshot) DecideGrant(ctx context.Context, r *authz.GrantRequest) (auth
 		return denied, err
 	}
 	about := func() string { return "grant type " + r.GrantType }
-	value, err := s.ask(ctx, entrypointToken, input, r.Now, about)
+	value, err := s.ask(ctx, entrypointToken, s.slowGrant, input, r.Now, about)
 	if err != nil || value == nil {
 		return denied, err
 	}

@@ -292,9 +292,24 @@ func TestDeadlineWithinOneBuiltin(t *testing.T) {
 	if n := s.abandoned.Load(); n != 1 {
 		t.Errorf("%d evaluations go on, want 1", n)
 	}
-	s.abandoned.Store(maxAbandoned)
+	// All slots are taken: who comes waits for one until its deadline, or is refused
+	// at once where none can be hoped for.
+	for len(s.beside) < maxBeside {
+		s.beside <- struct{}{}
+	}
 	r.Subject.Username = "a"
-	if _, err := s.Decide(t.Context(), r); !errors.Is(err, ErrDeadline) {
-		t.Errorf("beyond the bound: %v, want ErrDeadline", err)
+	if _, err := s.Decide(t.Context(), r); !errors.Is(err, ErrDeadline) || !strings.Contains(err.Error(), "waiting") {
+		t.Errorf("all slots taken: %v, want ErrDeadline", err)
+	}
+	s.options.Deadline = patient
+	s.abandoned.Store(maxBeside)
+	if _, err := s.Decide(t.Context(), r); !errors.Is(err, ErrDeadline) || !strings.Contains(err.Error(), "still running") {
+		t.Errorf("all of them beyond their deadlines: %v, want ErrDeadline", err)
+	}
+	// One that ends lets the next one run.
+	s.abandoned.Store(0)
+	<-s.beside
+	if d, err := s.Decide(t.Context(), r); err != nil || d.Allow {
+		t.Errorf("a slot is free: %+v, %v", d, err)
 	}
 }

@@ -20,21 +20,25 @@ var ErrDeadline = errors.New("the policy took longer than its deadline")
 // ErrUndefined says that a document has no value for the input.
 var ErrUndefined = errors.New("undefined")
 
-// maxAbandoned is how many evaluations of a snapshot may go on after their
-// deadline before further ones are refused at once.
-const maxAbandoned = 64
+// maxBeside is how many evaluations of a snapshot may run beside their callers at
+// a time, those included that go on after their deadline. More would not be
+// faster, and each that never ends keeps its memory. A caller beyond them waits
+// for one to end until its own deadline, and is refused at once where all of them
+// are past theirs.
+const maxBeside = 64
 
 // evaluate answers a query. A nil value means undefined. An evaluation that was
 // cancelled is an error even where it ended with a result.
 //
 // Evaluation can be cancelled between any two steps, but not within one call of
 // a builtin. A query that calls only builtins that are known to be quick runs
-// here, in the caller's goroutine; any other runs beside its caller.
-func (s *Snapshot) evaluate(ctx context.Context, q *query, input ast.Value, now time.Time) (ast.Value, error) {
+// here, in the caller's goroutine; any other, for which slow says why, runs beside
+// its caller.
+func (s *Snapshot) evaluate(ctx context.Context, q *query, slow string, input ast.Value, now time.Time) (ast.Value, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if q.slow != "" {
+	if slow != "" {
 		return s.evaluateBeside(ctx, q, input, now)
 	}
 	return s.evaluateHere(ctx, q, input, now)
@@ -69,13 +73,16 @@ type outcome struct {
 // at the deadline whatever a builtin does, such as a regular expression over a
 // long text. What goes on beyond the deadline is counted, and bounded.
 func (s *Snapshot) evaluateBeside(ctx context.Context, q *query, input ast.Value, now time.Time) (ast.Value, error) {
-	if s.abandoned.Load() >= maxAbandoned {
-		return nil, fmt.Errorf("%w: %d evaluations before this one are still running beyond theirs", ErrDeadline, maxAbandoned)
+	timer := time.NewTimer(s.deadline())
+	defer timer.Stop()
+	if err := s.takeSlot(ctx, timer.C); err != nil {
+		return nil, err
 	}
 	cancel := topdown.NewCancel()
 	ended := make(chan outcome, 1)
 	var left atomic.Bool // set by whichever of the two is done first
 	go func() {
+		defer func() { <-s.beside }()
 		e := q.evaluation()
 		value, err := e.run(ctx, input, now, cancel)
 		q.release(e)
@@ -84,8 +91,6 @@ func (s *Snapshot) evaluateBeside(ctx context.Context, q *query, input ast.Value
 			s.abandoned.Add(-1)
 		}
 	}()
-	timer := time.NewTimer(s.deadline())
-	defer timer.Stop()
 	abandon := func(err error) (ast.Value, error) {
 		cancel.Cancel()
 		s.abandoned.Add(1)
@@ -104,14 +109,34 @@ func (s *Snapshot) evaluateBeside(ctx context.Context, q *query, input ast.Value
 	}
 }
 
+// takeSlot waits for one of the slots that evaluations beside their callers have.
+func (s *Snapshot) takeSlot(ctx context.Context, deadline <-chan time.Time) error {
+	select {
+	case s.beside <- struct{}{}:
+		return nil
+	default:
+	}
+	if s.abandoned.Load() >= maxBeside {
+		return fmt.Errorf("%w: %d evaluations before this one are still running beyond theirs", ErrDeadline, maxBeside)
+	}
+	select {
+	case s.beside <- struct{}{}:
+		return nil
+	case <-deadline:
+		return fmt.Errorf("%w of %s, waiting for %d before it", ErrDeadline, s.deadline(), maxBeside)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // ask evaluates an entrypoint for a decision. A nil value means that it answered
-// nothing, which has been reported.
-func (s *Snapshot) ask(ctx context.Context, e entrypoint, input ast.Value, now time.Time, about func() string) (ast.Value, error) {
+// nothing, which has been reported. slow is as for evaluate.
+func (s *Snapshot) ask(ctx context.Context, e entrypoint, slow string, input ast.Value, now time.Time, about func() string) (ast.Value, error) {
 	q := s.queries[e]
 	if q == nil {
 		return nil, nil // reported at load
 	}
-	value, err := s.evaluate(ctx, q, input, now)
+	value, err := s.evaluate(ctx, q, slow, input, now)
 	switch {
 	case errors.Is(err, ErrDeadline):
 		s.warn(Warning{Code: WarnDeadline, Entrypoint: e.String(),
@@ -144,7 +169,8 @@ func (s *Snapshot) Eval(ctx context.Context, document string, input any) (any, e
 	if err != nil || !ref.IsGround() || !ref.HasPrefix(ast.DefaultRootRef) {
 		return nil, fmt.Errorf("%q is no document: name one as authz.decision", document)
 	}
-	q, err := s.prepare(newAnalyzer(s.compiler), ref)
+	a := newAnalyzer(s.compiler)
+	q, err := s.prepare(ref)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +180,7 @@ func (s *Snapshot) Eval(ctx context.Context, document string, input any) (any, e
 			return nil, fmt.Errorf("read the input: %w", err)
 		}
 	}
-	result, err := s.evaluate(ctx, q, value, s.options.Now())
+	result, err := s.evaluate(ctx, q, mayRunLong(a, ref), value, s.options.Now())
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", ref, err)
 	}

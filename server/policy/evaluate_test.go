@@ -27,7 +27,7 @@ func bothWays(t *testing.T, f files, o Options, run func(*testing.T, *Snapshot))
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.queries[entrypointAuthz].slow = slow
+			s.plans.general.slow = slow
 			run(t, s)
 		})
 	}
@@ -107,10 +107,9 @@ func TestLateResultIsAnError(t *testing.T) {
 	t.Parallel()
 	s := mustLoad(t, answering(`{"allow": regex.match("(a?){100}(a?){100}b", input.subject.username)}`))
 	q := s.queries[entrypointAuthz]
-	if q.slow == "" {
+	if s.plans.general.slow == "" {
 		t.Fatal("regular expressions are taken to be quick")
 	}
-	q.slow = ""
 	s.options.Deadline = time.Nanosecond
 	r := request()
 	r.Subject = &authz.Subject{Kind: authz.KindAccount, Username: string(slices.Repeat([]byte("a"), 20_000)) + "b"}
@@ -123,7 +122,7 @@ func TestLateResultIsAnError(t *testing.T) {
 	if err != nil || value == nil {
 		t.Fatalf("without a deadline: %v, %v", value, err)
 	}
-	if value, err := s.evaluate(t.Context(), q, input, r.Now); !errors.Is(err, ErrDeadline) || value != nil {
+	if value, err := s.evaluate(t.Context(), q, "", input, r.Now); !errors.Is(err, ErrDeadline) || value != nil {
 		t.Errorf("evaluate = %v, %v; want ErrDeadline", value, err)
 	}
 }
@@ -174,7 +173,7 @@ func TestAnswersOutliveTheirEvaluation(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					value, err := s.evaluate(t.Context(), s.queries[entrypointAuthz], input, time.Time{})
+					value, err := s.evaluate(t.Context(), s.queries[entrypointAuthz], s.plans.general.slow, input, time.Time{})
 					if err != nil || value == nil {
 						t.Errorf("evaluate = %v, %v", value, err)
 						return

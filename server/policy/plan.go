@@ -21,6 +21,9 @@ type plan struct {
 	reads     readSet
 	key       []keyWriter[*authz.Request] // write what reads holds
 	resource  bool                        // the policy can read input.resource
+	// slow says why an evaluation may run long within one step; empty where it
+	// can't.
+	slow string
 }
 
 func newPlan(id uint64, r *reach) *plan {
@@ -30,6 +33,7 @@ func newPlan(id uint64, r *reach) *plan {
 		reads:     r.reads,
 		key:       keyWriters(r.reads),
 		resource:  r.reads.touches(inputPath{"resource"}),
+		slow:      r.mayRunLong(),
 	}
 }
 

@@ -15,8 +15,6 @@ import (
 // query is a document to ask for, compiled. It may be used by any number of
 // goroutines, each with an [evaluation] of its own.
 type query struct {
-	slow string // why it may run long within one step; empty where it can't
-
 	fresh func() *evaluation
 	free  sync.Pool // of *evaluation
 }
@@ -25,7 +23,7 @@ type query struct {
 const answer = ast.Var("answer")
 
 // prepare compiles a query for a document.
-func (s *Snapshot) prepare(a *analyzer, ref ast.Ref) (*query, error) {
+func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
 	c := s.compiler.QueryCompiler()
 	body, err := c.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.NewTerm(answer))))
 	if err != nil {
@@ -33,7 +31,6 @@ func (s *Snapshot) prepare(a *analyzer, ref ast.Ref) (*query, error) {
 	}
 	nop, none := metrics.NoOp(), map[string]any{}
 	return &query{
-		slow: mayRunLong(a, ref),
 		fresh: func() *evaluation {
 			e := &evaluation{}
 			e.found = e.keep
@@ -46,6 +43,7 @@ func (s *Snapshot) prepare(a *analyzer, ref ast.Ref) (*query, error) {
 				WithBaseCache(s.documents).
 				WithVirtualCache(&e.rules).
 				WithInterQueryBuiltinValueCache(s.patterns).
+				WithBuiltins(bounded).
 				WithPrintHook(s.prints).
 				WithRequestMetadata(none) // or one is made each time
 			return e

@@ -94,6 +94,9 @@ func newAnalyzer(compiler *ast.Compiler) *analyzer {
 	for _, b := range capabilities.Builtins {
 		a.builtins[b.Name] = b
 	}
+	for name, b := range bounded {
+		a.builtins[name] = b.Decl
+	}
 	return a
 }
 

@@ -104,11 +104,11 @@ decision := {"allow": true}
 			if err != nil {
 				t.Fatal(err)
 			}
-			q, err := s.prepare(newAnalyzer(s.compiler), ref)
+			q, err := s.prepare(ref)
 			if err != nil {
 				return "refused"
 			}
-			value, err := s.evaluate(t.Context(), q, nil, s.options.Now())
+			value, err := s.evaluate(t.Context(), q, "", nil, s.options.Now())
 			return fmt.Sprint(value, err)
 		}
 		if got, want := answer(s), answer(without); got != want {

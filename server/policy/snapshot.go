@@ -60,8 +60,12 @@ type Snapshot struct {
 	// snapshot's own, so that none outlives the policy that made it.
 	decisions *cache.Cache[*authz.Decision]
 	keys      sync.Pool // of *[]byte, to make keys in
-	// abandoned counts evaluations that still run after their deadline.
+	// beside has an element for each evaluation that runs beside its caller;
+	// abandoned counts those that still run after their deadline.
+	beside    chan struct{}
 	abandoned atomic.Int64
+	// slowGrant says why data.token.decision may run long within one step.
+	slowGrant string
 }
 
 // snapshot makes a loaded policy ready to decide.
@@ -75,6 +79,7 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		store:     l.store,
 		queries:   map[entrypoint]*query{},
 		documents: documents{l.data},
+		beside:    make(chan struct{}, maxBeside),
 		decisions: cache.New[*authz.Decision](l.options.CacheBytes),
 	}
 	var err error
@@ -90,6 +95,7 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		s.prints = printer{logger: l.options.Logger, revision: s.revision}
 	}
 
+	bindBounded(compiler)
 	rules := newAnalyzer(compiler)
 	for _, e := range []entrypoint{entrypointAuthz, entrypointToken} {
 		if len(compiler.GetRules(e.ref())) == 0 {
@@ -97,13 +103,14 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 				Message: fmt.Sprintf("the policy has no rule %s: whatever it is asked for is denied", e)})
 			continue
 		}
-		q, err := s.prepare(rules, e.ref())
+		q, err := s.prepare(e.ref())
 		if err != nil {
 			return nil, err
 		}
 		s.queries[e] = q
 	}
 	s.analyse(rules, routes)
+	s.slowGrant = mayRunLong(rules, entrypointToken.ref())
 	s.inputs = newInputs(s.plans.general.reads, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})

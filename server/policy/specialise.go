@@ -251,6 +251,7 @@ func (s *Snapshot) holds(ctx context.Context, query ast.Body, input ast.Value, r
 	v := fails
 	err := topdown.NewQuery(query).
 		WithCompiler(s.compiler).
+		WithBuiltins(bounded).
 		WithStore(s.store).
 		WithTransaction(s.txn).
 		WithMetrics(metrics.NoOp()).

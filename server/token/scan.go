@@ -14,9 +14,20 @@ import (
 // maxDepth is how deeply objects and arrays may nest, the outermost included.
 const maxDepth = 16
 
+// maxNumber is how long a number may be, in bytes. Tokens carry times and small
+// counts, a float64 needs 24 bytes and a 128-bit integer 40, but each digit more
+// makes computing with it dearer than the digit before did.
+const maxNumber = 64
+
+// minExponent is the smallest exponent of ten that a number may have, well below
+// float64's smallest: 1e-99999999 is zero to one reader, and to another a
+// fraction that takes minutes to write out.
+const minExponent = -999
+
 // scanObject checks that data is one JSON object that every reader understands
 // alike: strict RFC 8259 grammar, valid UTF-8, no lone surrogate, no member twice
-// in one object (compared as decoded), no number beyond float64, no more than
+// in one object (compared as decoded), no number beyond float64 or
+// longer than [maxNumber], no more than
 // [maxDepth] levels, nothing after it. It decodes nothing that it need not.
 //
 // visit, unless nil, gets each member of the outermost object: its decoded name
@@ -271,7 +282,7 @@ func (s *scanner) unit() (rune, bool) {
 }
 
 func (s *scanner) number() error {
-	start := s.at
+	start, exponent := s.at, s.at
 	if s.peek() == '-' {
 		s.at++
 	}
@@ -291,8 +302,16 @@ func (s *scanner) number() error {
 		if c := s.peek(); c == '+' || c == '-' {
 			s.at++
 		}
-		if !s.digits() {
+		if exponent = s.at; !s.digits() {
 			return errSyntax()
+		}
+	}
+	if s.at-start > maxNumber {
+		return refuse(authz.TokenMalformed, "a number is too long")
+	}
+	if exponent > start && s.data[exponent-1] == '-' {
+		if e, err := strconv.Atoi(string(s.data[exponent:s.at])); err != nil || -e < minExponent {
+			return refuse(authz.TokenMalformed, "a number is out of range")
 		}
 	}
 	// Few readers survive 1e999999999 unharmed.
