@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"regexp"
 	"strings"
 
@@ -53,14 +54,14 @@ var bounded = func() map[string]*topdown.Builtin {
 		decl.Name = boundedPrefix + name
 		decl.CanSkipBctx = false
 		made := topdown.GetBuiltin(name)
-		all[decl.Name] = &topdown.Builtin{Decl: &decl, Func: func(ctx topdown.BuiltinContext, operands []*ast.Term, iter func(*ast.Term) error) error {
+		all[decl.Name] = &topdown.Builtin{Decl: &decl, Func: func(ctx topdown.BuiltinContext, operands []*ast.Term, answer func(*ast.Term) error) error {
 			switch err := guard(operands); {
 			case errors.Is(err, errTooLarge):
 				return topdown.Halt{Err: &topdown.Error{Code: topdown.BuiltinErr, Message: name + ": " + err.Error(), Location: ctx.Location}}
 			case err != nil:
 				return &topdown.Error{Code: topdown.BuiltinErr, Message: name + ": " + err.Error(), Location: ctx.Location}
 			}
-			return made(ctx, operands, iter)
+			return made(ctx, operands, answer)
 		}}
 	}
 	return all
@@ -116,22 +117,32 @@ func text(t *ast.Term) string {
 	return string(s)
 }
 
-// elements visits those of an array or a set until visit returns false.
-func elements(v ast.Value, visit func(*ast.Term) bool) {
-	stop := func(t *ast.Term) bool { return !visit(t) }
-	switch v := v.(type) {
-	case *ast.Array:
-		v.Until(stop)
-	case ast.Set:
-		v.Until(stop)
+// elements are those of an array or a set; there are none of anything else.
+func elements(v ast.Value) iter.Seq[*ast.Term] {
+	return func(yield func(*ast.Term) bool) {
+		switch v := v.(type) {
+		case *ast.Array:
+			for i := range v.Len() {
+				if !yield(v.Elem(i)) {
+					return
+				}
+			}
+		case ast.Set:
+			for _, t := range v.Slice() {
+				if !yield(t) {
+					return
+				}
+			}
+		}
 	}
 }
 
 func guardConcat(operands []*ast.Term) error {
 	left, separator := room(maxMade), len(text(operands[0]))
-	elements(operands[1].Value, func(t *ast.Term) bool { return left.take(len(text(t)) + separator) })
-	if left < 0 {
-		return errTooLarge
+	for t := range elements(operands[1].Value) {
+		if !left.take(len(text(t)) + separator) {
+			return errTooLarge
+		}
 	}
 	return nil
 }
@@ -230,7 +241,11 @@ func (r *room) takeValue(v ast.Value) bool {
 	case ast.Number:
 		return r.take(len(v))
 	case *ast.Array, ast.Set:
-		elements(v, func(t *ast.Term) bool { return r.takeValue(t.Value) })
+		for t := range elements(v) {
+			if !r.takeValue(t.Value) {
+				return false
+			}
+		}
 	case ast.Object:
 		v.Until(func(k, v *ast.Term) bool { return !r.takeValue(k.Value) || !r.takeValue(v.Value) })
 	default:
