@@ -16,12 +16,8 @@ import (
 // A decision that was made before is given again to a request that the policy
 // can't tell from that one. So what it holds is shared, and must not be changed.
 func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision, error) {
-	if s.decisions == nil {
-		decision, _, err := s.decide(ctx, r)
-		return decision, err
-	}
 	p := s.planFor(ctx, r.Route, r.Method)
-	if !p.cacheable {
+	if s.decisions == nil || !p.cacheable {
 		decision, _, err := s.decide(ctx, r)
 		return decision, err
 	}
