@@ -134,7 +134,8 @@ ok if input.claims.two == 2
 tedious if {
 	some a in data.many
 	some b in data.many
-	a + b == 7
+	a < b
+	b < a
 }`
 
 // Whoever is first to ask for a route is not held up, nor are those after him.
