@@ -10,6 +10,7 @@
 //	growth   the same with more routes, accounts and scopes
 //	http     the whole path: wrk against bare net/http, bare Gin, Stagedoor in
 //	         several states, and `opa run --server`, in interleaved rounds
+//	profile  where the time of a cold request goes: a CPU profile of the server
 //	latency  bare Gin and Stagedoor at a fixed rate of half the capacity
 //	reload   200 reloads of a policy of 100 modules while requests run
 //	logins   200 logins at once, and what other requests notice of them

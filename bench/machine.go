@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -39,7 +40,7 @@ func (b *bench) machine() machine {
 // versions are those of what takes part in the main run. What can't be found out
 // is "unknown", and measured all the same.
 func (b *bench) versions(ctx context.Context) []version {
-	found := []version{{"Stagedoor", b.firstLine(ctx, "git", "describe", "--tags", "--always", "--dirty")}, {"Go", runtime.Version()}}
+	found := []version{{ourName, b.ourVersion(ctx)}, {"Go", runtime.Version()}}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dependency := range info.Deps {
 			if slices.Contains([]string{"github.com/open-policy-agent/opa", "github.com/gin-gonic/gin", "github.com/golang-jwt/jwt/v5", "modernc.org/sqlite"}, dependency.Path) {
@@ -51,6 +52,26 @@ func (b *bench) versions(ctx context.Context) []version {
 	output, _ := exec.CommandContext(ctx, "wrk", "-v").CombinedOutput()
 	wrk, _, _ := strings.Cut(string(output), " [")
 	return append(found, version{"wrk", strings.TrimPrefix(wrk, "wrk ")})
+}
+
+const (
+	ourName = "Stagedoor"
+	// dirty is behind the version of a tree with changes that are in no commit.
+	dirty = "-dirty"
+)
+
+// ourVersion is that of the source that is measured. What earlier runs have written
+// is no change of it.
+func (b *bench) ourVersion(ctx context.Context) string {
+	described := b.firstLine(ctx, "git", "describe", "--tags", "--always")
+	changes, err := b.command(ctx, "git", "status", "--porcelain", "--", ".", ":!"+pageFile, ":!"+filepath.Dir(mainFile))
+	if err != nil {
+		return "unknown"
+	}
+	if changes != "" {
+		described += dirty
+	}
+	return described
 }
 
 func (b *bench) firstLine(ctx context.Context, name string, args ...string) string {

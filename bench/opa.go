@@ -17,12 +17,12 @@ import (
 
 // startOPA starts `opa run --server` on the default policy, and makes the load
 // that asks it what Stagedoor asks its own engine for a GET of path.
-func (b *bench) startOPA(ctx context.Context, path, route string, roles ...string) (*process, load, error) {
+func (b *bench) startOPA(ctx context.Context, env []string, path, route string, roles ...string) (*process, load, error) {
 	policies, data, err := b.policyWith(nil)
 	if err != nil {
 		return nil, load{}, err
 	}
-	server, err := b.start(ctx, launch{name: "opa", argv: func(addr string) []string {
+	server, err := b.start(ctx, launch{name: "opa", env: env, argv: func(addr string) []string {
 		return []string{b.programs.opa, "run", "--server", "--addr", addr, "--log-level", "error", "--disable-telemetry",
 			"--ignore", "*_test.rego", policies, data}
 	}})

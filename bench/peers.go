@@ -110,7 +110,7 @@ func (b *bench) peersHTTP(ctx context.Context, r *peersResult) error {
 	if err != nil {
 		return err
 	}
-	opa, opaLoad, err := b.startOPA(ctx, adminPath, adminPath, "admin")
+	opa, opaLoad, err := b.startOPA(ctx, nil, adminPath, adminPath, "admin")
 	if err != nil {
 		return err
 	}

@@ -173,6 +173,21 @@ func cpuOf(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * tick, err
 }
 
+// faults is how many pages the process had the kernel map for it without reading
+// them from a disk.
+func (p *process) faults() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading the page faults of %s: %w", p.name, err)
+	}
+	// minflt is field 10; see cpuOf.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	if len(fields) < 8 {
+		return 0, fmt.Errorf("/proc/%d/stat is too short", p.cmd.Process.Pid)
+	}
+	return strconv.ParseInt(fields[7], 10, 64)
+}
+
 // memory is the resident set size in bytes, and the part of it that is no file's.
 func (p *process) memory() (resident, anonymous int64, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +32,7 @@ func writePage(root string) error {
 	var page strings.Builder
 	page.WriteString(pageHead)
 	if main != nil {
+		main.Verdicts = verdicts(main) // what must hold is said here, not in what was measured
 		page.WriteString(renderMain(main))
 	}
 	if peers != nil {
@@ -78,10 +80,34 @@ func renderWhere(p *strings.Builder, taken time.Time, m machine, versions []vers
 	p.WriteString(".\n\n")
 }
 
+// enoughRounds are how many a figure needs to be quoted.
+const enoughRounds = 7
+
+// renderCaveats says what speaks against quoting a run.
+func renderCaveats(p *strings.Builder, versions []version, s size) {
+	var caveats []string
+	for _, v := range versions {
+		switch {
+		case v.Name != ourName:
+		case strings.HasSuffix(v.Version, dirty):
+			caveats = append(caveats, "the source had changes that are in no commit ("+v.Version+")")
+		case v.Version == "unknown":
+			caveats = append(caveats, "it is not known which commit was measured")
+		}
+	}
+	if s.Rounds < enoughRounds {
+		caveats = append(caveats, fmt.Sprintf("it has %d rounds of %s over HTTP, where %d are wanted", s.Rounds, s.Duration, enoughRounds))
+	}
+	if len(caveats) > 0 {
+		fmt.Fprintf(p, "> **A provisional run, not one to quote:** %s.\n\n", strings.Join(caveats, "; "))
+	}
+}
+
 func renderMain(r *result) string {
 	p := &strings.Builder{}
 	p.WriteString("## Stagedoor\n\n")
 	renderWhere(p, r.Taken, r.Machine, r.Versions)
+	renderCaveats(p, r.Versions, r.Size)
 	for _, note := range r.Notes {
 		fmt.Fprintf(p, "Note: %s\n\n", note)
 	}
@@ -94,10 +120,12 @@ func renderMain(r *result) string {
 			if v.Must == "" && v.Met == "must" {
 				word = "short of the aim"
 			}
-			rows = append(rows, []string{v.What, v.Must, v.Aim, v.Measured, word})
+			rows = append(rows, []string{v.What, v.Must, v.Aim, v.Measured, word, v.Even})
 		}
-		table(p, []string{"", "must", "aim", "measured", "met"}, rows)
+		table(p, []string{"", "must", "aim", "measured", "met", "GOGC=400 on both sides"}, rows)
+		p.WriteString("Measured is each program with the garbage collection that it has by itself: Stagedoor sets GOGC to 400, bare Gin and opa have Go's default, 100. The last column is the ratio where they are given 400, too. Quotients of rows are medians of each round's. A MB is 10^6 bytes.\n\n")
 	}
+	renderShort(p, r)
 	if len(r.HTTP) > 0 {
 		fmt.Fprintf(p, "### The whole path over HTTP\n\n")
 		fmt.Fprintf(p, "wrk on loopback, %d threads, %d connections, %s for each measurement (%s where each request needs a new token), %d interleaved rounds; medians. Ratios are medians of each round's ratio to bare Gin under the same load. CPU is what the server uses for one request, user and system.\n\n",
@@ -133,7 +161,7 @@ func renderRows(p *strings.Builder, all []row) {
 }
 
 func renderRowNotes(p *strings.Builder, r *result) {
-	fmt.Fprintf(p, `Every row asks for GET /items/{id} with the same headers and a token of its own kind (Ed25519, as a login issues it), and gets the same body; the state holds %d accounts. Each account has a role that no other has, so no two subjects share a decision under the default policy. The bare servers set the headers of an application, and not the ids of request and decision, which are part of what Stagedoor costs. Garbage collection is each program's own: Go's default for the bare servers (one row shows Gin at Stagedoor's setting).
+	fmt.Fprintf(p, `Every row but opa's asks for GET /items/{id} with the same headers and a token of its own kind (Ed25519, as a login issues it), and gets the same body; the state holds %d accounts. Each account has a role that no other has, so no two subjects share a decision under the default policy. The bare servers set the headers of an application, and not the ids of request and decision, which are part of what Stagedoor costs. Garbage collection is each program's own: GOGC is 400 in Stagedoor, and Go's default, 100, in the others but where a row says that it is 400 there, too.
 
 - one subject: the same request all the time.
 - mixed load: %d subjects × %d paths, the pairs drawn by Zipf's law, s = 1.1.
@@ -143,6 +171,48 @@ func renderRowNotes(p *strings.Builder, r *result) {
 - opa: the same policy and input, sent as POST /v1/data/authz/decision. It only decides: no token is verified, nobody looked up, nothing served.
 
 `, r.Size.Accounts, r.Size.Subjects, r.Size.Paths)
+}
+
+// renderShort says which figures fall short, and shows the profile that says why.
+func renderShort(p *strings.Builder, r *result) {
+	var must, aim []string
+	for _, v := range r.Verdicts {
+		what := fmt.Sprintf("%s (%s)", v.What, v.Measured)
+		switch v.Met {
+		case "no":
+			must = append(must, what)
+		case "must":
+			aim = append(aim, what)
+		}
+	}
+	if len(must)+len(aim) == 0 && r.Profile == nil {
+		return
+	}
+	p.WriteString("### Where a figure falls short\n\n")
+	if len(must) > 0 {
+		fmt.Fprintf(p, "Short of what must hold: %s.\n\n", strings.Join(must, "; "))
+	}
+	if len(aim) > 0 {
+		fmt.Fprintf(p, "Short of the aim only: %s.\n\n", strings.Join(aim, "; "))
+	}
+	if r.Profile != nil {
+		renderProfile(p, r.Profile)
+	}
+}
+
+func renderProfile(p *strings.Builder, f *profileResult) {
+	fmt.Fprintf(p, "Where the time of a cold request goes (token, subject and decision new), by a CPU profile of the server (`serve --cpu-profile`): %s of processor time, sampled while it answered %d requests in one more run. Allocating memory is part of the step that does it, and shown once more in the last column; page faults, %.1f for each request, count where they happen.\n\n",
+		short(f.Sampled), f.Total, f.Faults)
+	percent := func(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+	var rows [][]string
+	together := profileStep{Name: "together"}
+	for _, s := range f.Steps {
+		together.Share, together.Allocating = together.Share+s.Share, together.Allocating+s.Allocating
+	}
+	for _, s := range append(slices.Clone(f.Steps), together) {
+		rows = append(rows, []string{s.Name, percent(s.Share), short(time.Duration(s.Share * float64(f.CPU))), percent(s.Allocating)})
+	}
+	table(p, []string{"", "of the time", "CPU/request", "of the time, allocating"}, rows)
 }
 
 func renderStages(p *strings.Builder, r *result) {
@@ -227,6 +297,7 @@ func renderPeers(r *peersResult) string {
 	p := &strings.Builder{}
 	p.WriteString("## Peers\n\n")
 	renderWhere(p, r.Taken, r.Machine, r.Versions)
+	renderCaveats(p, r.Versions, r.Size)
 	for _, note := range r.Notes {
 		fmt.Fprintf(p, "Note: %s\n\n", note)
 	}

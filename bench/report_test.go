@@ -97,3 +97,55 @@ func TestThePageKeepsBothParts(t *testing.T) {
 		}
 	}
 }
+
+func TestQuotientsAreOfOneRound(t *testing.T) {
+	sampled := func(rps ...float64) (all []sample) {
+		for _, r := range rps {
+			all = append(all, sample{RPS: r, CPU: time.Microsecond})
+		}
+		return all
+	}
+	r := &result{HTTP: []row{
+		{Name: rowWarm, RPS: 60, Samples: sampled(40, 60, 90)},
+		{Name: rowOPA, RPS: 10, Samples: sampled(5, 20, 10)}, // 8, 3 and 9; the medians' is 6
+		{Name: rowOPA + evenly, Samples: sampled(10, 20, 30)},
+	}}
+	want := verdict{What: "warm ÷ `opa run --server`", Must: "≥ 5.00", Aim: "≥ 7.00", Measured: "8.00", Even: "3.00", Met: "aim"}
+	if got := verdicts(r); len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestMegabytesAreDecimal(t *testing.T) {
+	got := verdicts(&result{Start: &startResult{IdleResident: 50_400_000}})
+	if last := got[len(got)-1]; last.Measured != "50.4 MB" || last.Must != "≤ 50 MB" || last.Met != "no" {
+		t.Errorf("got %+v", last)
+	}
+}
+
+func TestThePageSaysWhatSpeaksAgainstQuotingIt(t *testing.T) {
+	for name, test := range map[string]struct {
+		version string
+		rounds  int
+		want    []string
+	}{
+		"a good run":      {"v1.2.3-4-gabcdef0", 7, nil},
+		"a dirty tree":    {"abcdef0-dirty", 7, []string{"changes that are in no commit (abcdef0-dirty)"}},
+		"too few rounds":  {"abcdef0", 3, []string{"3 rounds of 2s"}},
+		"an unknown tree": {"unknown", 6, []string{"not known which commit", "6 rounds"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			versions, s := []version{{ourName, test.version}, {"Go", "go1-dirty"}}, size{Rounds: test.rounds, Duration: 2 * time.Second}
+			for _, page := range []string{renderMain(&result{Versions: versions, Size: s}), renderPeers(&peersResult{Versions: versions, Size: s})} {
+				if got := strings.Contains(page, "> **A provisional run, not one to quote:**"); got != (test.want != nil) {
+					t.Errorf("marked: %t\n%s", got, page)
+				}
+				for _, want := range test.want {
+					if !strings.Contains(page, want) {
+						t.Errorf("the page lacks %q:\n%s", want, page)
+					}
+				}
+			}
+		})
+	}
+}

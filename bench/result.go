@@ -23,21 +23,22 @@ const (
 
 // result is what a run has measured. A section that was not run is empty.
 type result struct {
-	Taken    time.Time     `json:"taken"`
-	Machine  machine       `json:"machine"`
-	Versions []version     `json:"versions"`
-	Size     size          `json:"size"`
-	Notes    []string      `json:"notes"`
-	GoTests  []goBenchmark `json:"go_tests,omitempty"`
-	Stages   []stage       `json:"stages,omitempty"`
-	Growth   []growth      `json:"growth,omitempty"`
-	HTTP     []row         `json:"http,omitempty"`
-	Memory   *memory       `json:"memory,omitempty"`
-	Latency  []openResult  `json:"latency,omitempty"`
-	Reload   *reloadResult `json:"reload,omitempty"`
-	Logins   *loginResult  `json:"logins,omitempty"`
-	Start    *startResult  `json:"start,omitempty"`
-	Verdicts []verdict     `json:"verdicts,omitempty"`
+	Taken    time.Time      `json:"taken"`
+	Machine  machine        `json:"machine"`
+	Versions []version      `json:"versions"`
+	Size     size           `json:"size"`
+	Notes    []string       `json:"notes"`
+	GoTests  []goBenchmark  `json:"go_tests,omitempty"`
+	Stages   []stage        `json:"stages,omitempty"`
+	Growth   []growth       `json:"growth,omitempty"`
+	HTTP     []row          `json:"http,omitempty"`
+	Memory   *memory        `json:"memory,omitempty"`
+	Profile  *profileResult `json:"profile,omitempty"`
+	Latency  []openResult   `json:"latency,omitempty"`
+	Reload   *reloadResult  `json:"reload,omitempty"`
+	Logins   *loginResult   `json:"logins,omitempty"`
+	Start    *startResult   `json:"start,omitempty"`
+	Verdicts []verdict      `json:"verdicts,omitempty"`
 }
 
 // peersResult is the same for `make bench-peers`.

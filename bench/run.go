@@ -142,6 +142,7 @@ func sections() []section {
 		{"stages", (*bench).stages},
 		{"growth", (*bench).growth},
 		{"http", (*bench).http},
+		{"profile", (*bench).profile},
 		{"latency", (*bench).latency},
 		{"reload", (*bench).reload},
 		{"logins", (*bench).logins},

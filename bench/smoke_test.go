@@ -34,7 +34,7 @@ func TestSmoke(t *testing.T) {
 	}
 	for name, missing := range map[string]bool{
 		"stages": len(r.Stages) == 0, "growth": len(r.Growth) == 0, "http": len(r.HTTP) == 0, "memory": r.Memory == nil,
-		"latency": len(r.Latency) == 0, "reload": r.Reload == nil, "logins": r.Logins == nil, "start": r.Start == nil,
+		"profile": r.Profile == nil, "latency": len(r.Latency) == 0, "reload": r.Reload == nil, "logins": r.Logins == nil, "start": r.Start == nil,
 	} {
 		if missing {
 			t.Errorf("nothing was measured of %s", name)
@@ -45,10 +45,10 @@ func TestSmoke(t *testing.T) {
 	}
 	// Every line of what must hold is judged, but perhaps for the delay of requests
 	// during so few reloads.
-	if got, least := len(r.Verdicts), 18; got < least {
+	if got, least := len(r.Verdicts), 19; got < least {
 		t.Errorf("%d verdicts, want at least %d: %+v", got, least, r.Verdicts)
 	}
-	for _, want := range []string{"### What must hold", rowWarm, rowOPA, "### Growth", "### Reloads under load"} {
+	for _, want := range []string{"A provisional run", "### What must hold", "GOGC=400 on both sides", "### Where a figure falls short", rowWarm, rowOPA, "### Growth", "### Reloads under load"} {
 		if !strings.Contains(renderMain(&r), want) {
 			t.Errorf("the page lacks %q", want)
 		}

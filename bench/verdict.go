@@ -13,7 +13,10 @@ type verdict struct {
 	Must     string `json:"must"`
 	Aim      string `json:"aim"`
 	Measured string `json:"measured"`
-	Met      string `json:"met"` // "aim", "must" or "no"
+	// Even is the same with GOGC=400 on both sides, where the other has another one
+	// of its own.
+	Even string `json:"even,omitempty"`
+	Met  string `json:"met"` // "aim", "must" or "no"
 }
 
 // bound is a limit in one direction. Its zero value is none.
@@ -60,66 +63,89 @@ func allocs(value float64) string { return whole(value) + " allocs" }
 func times(value float64) string  { return fmt.Sprintf("%.2f×", value) }
 func micros(value float64) string { return fmt.Sprintf("%.2f µs", value/1e3) }
 func millis(value float64) string { return fmt.Sprintf("%.0f ms", value/1e6) }
+
+// megabytes are of 10^6 bytes.
 func megabytes(value float64) string {
-	return fmt.Sprintf("%.0f MB", value/(1<<20))
+	return fmt.Sprintf("%.3g MB", value/1e6)
 }
 
 // verdicts are those of the sections that were run.
 func verdicts(r *result) []verdict {
 	var all []verdict
-	byRow := func(name string, add func(row)) {
-		if i := slices.IndexFunc(r.HTTP, func(w row) bool { return w.Name == name }); i >= 0 {
-			add(r.HTTP[i])
-		}
-	}
 	add := func(what string, value float64, must, aim bound, format func(float64) string) {
 		all = append(all, judge(what, value, must, aim, format))
 	}
-	byRow(rowWarm, func(w row) {
-		add("warm authorised ÷ bare Gin, requests per second (one subject)", w.Ratio, least(0.82), least(0.90), plain)
-	})
-	byRow(rowMixed, func(w row) {
-		add(fmt.Sprintf("the same, %d subjects × %d paths, Zipf", r.Size.Subjects, r.Size.Paths), w.Ratio, least(0.75), least(0.85), plain)
-	})
-	byRow(rowWarm, func(w row) {
-		add("CPU per warm request ÷ bare Gin", w.CPURatio, most(1.28), most(1.15), plain)
-	})
-	byRow(rowCold, func(w row) { add("cold ÷ bare Gin: token new", w.Ratio, least(0.20), least(0.30), plain) })
-	byRow(rowKnown, func(w row) {
-		add("cold ÷ bare Gin: token known, decision new", w.Ratio, least(0.35), least(0.50), plain)
-	})
+	// compare judges the quotient of two rows, and shows that to a third beside it.
+	compare := func(what, over, under, even string, of func(sample) float64, must, aim bound) {
+		value, found := perRound(r.HTTP, over, under, of)
+		if !found {
+			return
+		}
+		add(what, value, must, aim, plain)
+		if value, found := perRound(r.HTTP, over, even, of); found {
+			all[len(all)-1].Even = plain(value)
+		}
+	}
+	rate := func(s sample) float64 { return s.RPS }
+	cpu := func(s sample) float64 { return float64(s.CPU) }
+	mixed := fmt.Sprintf(", %d subjects × %d paths, Zipf", r.Size.Subjects, r.Size.Paths)
+	compare("warm authorised ÷ bare Gin, requests per second, one subject", rowWarm, rowGin, rowGin+evenly, rate, least(0.82), least(0.90))
+	compare("warm authorised ÷ bare Gin, requests per second"+mixed, rowMixed, rowGinMixed, rowGinMixed+evenly, rate, least(0.75), least(0.85))
+	compare("CPU per warm request ÷ bare Gin, one subject", rowWarm, rowGin, rowGin+evenly, cpu, most(1.28), most(1.15))
+	compare("CPU per warm request ÷ bare Gin"+mixed, rowMixed, rowGinMixed, rowGinMixed+evenly, cpu, most(1.28), most(1.15))
+	compare("cold ÷ bare Gin: token new", rowCold, rowGinEach, rowGinEach+evenly, rate, least(0.20), least(0.30))
+	compare("cold ÷ bare Gin: token known, decision new", rowKnown, rowGinCount, rowGinCount+evenly, rate, least(0.35), least(0.50))
 	for _, s := range r.Stages {
 		switch s.Name {
 		case stageUncachedDecision:
 			add("uncached allow of the default policy", float64(s.Allocs), most(200), most(100), allocs)
 		case stageKnownDecision:
 			add("known token and cached decision, in process: time", s.NS, most(500), most(250), micros)
-			add("the same: allocations", float64(s.Allocs), most(0), bound{}, allocs)
+			add("known token and cached decision, in process: allocations", float64(s.Allocs), most(0), bound{}, allocs)
 		}
 	}
 	all = append(all, growthVerdicts(r.Growth)...)
-	byRow(rowOPA, func(opa row) {
-		byRow(rowWarm, func(w row) {
-			add("warm ÷ `opa run --server`", w.RPS/opa.RPS, least(5), least(7), plain)
-		})
-	})
+	compare("warm ÷ `opa run --server`", rowWarm, rowOPA, rowOPA+evenly, rate, least(5), least(7))
 	if r.Start != nil {
 		add(fmt.Sprintf("start to first decision, %d accounts", r.Start.Accounts), float64(r.Start.Median), most(100e6), most(50e6), millis)
-		add("memory idle", float64(r.Start.IdleResident), most(50<<20), bound{}, megabytes)
+		add("memory idle", float64(r.Start.IdleResident), most(50e6), bound{}, megabytes)
 	}
 	if r.Memory != nil {
-		add("memory warm", float64(r.Memory.WarmResident), most(100<<20), bound{}, megabytes)
+		add("memory warm", float64(r.Memory.WarmResident), most(100e6), bound{}, megabytes)
 	}
 	if l := r.Reload; l != nil {
 		add(fmt.Sprintf("%d reloads under load: failed requests", l.Reloads), float64(l.Failed), most(0), bound{}, whole)
 		if l.BeforeP99 > 0 {
-			add("the same: p99 ÷ p99 without reloads", float64(l.DuringP99)/float64(l.BeforeP99), bound{}, most(2), times)
+			add(fmt.Sprintf("%d reloads under load: p99 ÷ p99 without reloads", l.Reloads), float64(l.DuringP99)/float64(l.BeforeP99), bound{}, most(2), times)
 		}
 	}
 	if l := r.Logins; l != nil {
 		add(fmt.Sprintf("%d logins at once: worst other request", l.Logins), float64(l.Worst), most(200e6), bound{}, millis)
 	}
 	return all
+}
+
+// perRound is the median of each round's quotient of two rows, where both were
+// measured.
+func perRound(rows []row, over, under string, of func(sample) float64) (float64, bool) {
+	find := func(name string) []sample {
+		i := slices.IndexFunc(rows, func(w row) bool { return w.Name == name })
+		if i < 0 {
+			return nil
+		}
+		return rows[i].Samples
+	}
+	above, below := find(over), find(under)
+	var quotients []float64
+	for round := range min(len(above), len(below)) {
+		if divisor := of(below[round]); divisor > 0 {
+			quotients = append(quotients, of(above[round])/divisor)
+		}
+	}
+	if len(quotients) == 0 {
+		return 0, false
+	}
+	return medianFloat(quotients), true
 }
 
 // growthVerdicts compare the largest size with the smallest: the worse of cached

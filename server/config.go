@@ -62,8 +62,8 @@ type Config struct {
 	// PolicyHeaders (policy-headers) lists the request headers that the policy
 	// sees. Default none.
 	PolicyHeaders []string
-	// PolicyTimeout (policy-timeout) is the deadline of one decision. Default
-	// 100 ms.
+	// PolicyTimeout (policy-timeout) is the deadline of one decision, which may take
+	// some 5,000 steps whatever the time. Default 100 ms.
 	PolicyTimeout time.Duration
 	// PolicyNetwork (policy-network) lets policies reach out (http.send,
 	// net.lookup_ip_addr, opa.runtime). Default false.

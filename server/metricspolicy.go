@@ -31,7 +31,7 @@ func newPolicyDescs() policyDescs {
 		activated:   desc("activation_timestamp_seconds", "When the policy that decides went live."),
 		loaded:      desc("last_load_successful", "1 while the policy that decides is what its directories hold; 0 while what they hold is refused, and the last good policy decides."),
 		failed:      desc("last_failure_timestamp_seconds", "When a policy was last refused; absent when none was since the server's start."),
-		cacheable:   desc("decisions_cacheable", "1 if every decision can be cached; 0 if the policy reads the clock, randomness or the network, which stagedoor_policy_uncacheable_info names."),
+		cacheable:   desc("decisions_cacheable", "1 if every decision can be cached; 0 if the policy reads the clock, randomness, the network or the input as a whole, which stagedoor_policy_uncacheable_info names."),
 		uncacheable: desc("uncacheable_info", "A place in the policy that keeps the decisions which can reach it from being cached; always 1.", "file", "line", "reason"),
 	}
 }

@@ -2,15 +2,31 @@ package server
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
 // pollInterval is how often the store is asked whether another process has
-// changed it; what it has is then known within a second.
+// changed it, and how long it may take to answer; what another has changed is then
+// known, or forgotten, within a second.
 const pollInterval = 500 * time.Millisecond
 
-// watched is what the poll has seen of the store.
-type watched struct {
+// changes is what the poll asks of the store.
+type changes interface {
+	// Changed reports whether another process has changed anything since the last
+	// call.
+	Changed(context.Context) (bool, error)
+	// AccountChanges counts the changes of accounts.
+	AccountChanges(context.Context) (int64, error)
+}
+
+// poll watches the store for what other processes change in it.
+type poll struct {
+	changes changes
+	forget  func()                      // has subjects looked up anew
+	reload  func(context.Context) error // reads the keys anew
+	logger  *slog.Logger
+
 	// stale says that there is a change which has not been read yet.
 	stale bool
 	// accountChanges is the store's count of them when subjects were last forgotten;
@@ -18,35 +34,69 @@ type watched struct {
 	accountChanges int64
 }
 
-// poll watches the store until ctx ends, and has what is kept in memory read
-// anew after a change.
-func (s *Server) poll(ctx context.Context) error {
+func (s *Server) newPoll() *poll {
+	return &poll{
+		changes: s.store, forget: s.accounts.Forget, reload: s.keyring.Reload, logger: s.logger,
+		accountChanges: -1,
+	}
+}
+
+// run watches the store until ctx ends, and has what is kept in memory read anew
+// after a change.
+//
+// A look that has not returned by the next one's time is not relied upon to: a
+// call into a disk that has stalled may heed no deadline. Until it returns,
+// subjects are forgotten at each tick.
+func (p *poll) run(ctx context.Context) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	seen := &watched{accountChanges: -1}
+	looked := make(chan error, 1)
+	looking, warned := false, false
 	for {
 		select {
 		case <-ctx.Done():
+			if looking {
+				<-looked
+			}
 			return nil
+		case err := <-looked:
+			looking, warned = false, false
+			if err != nil && ctx.Err() == nil {
+				p.logger.Error("the store can't be asked for changes, or what has changed be read anew", "error", err)
+			}
 		case <-ticker.C:
-		}
-		if err := s.look(ctx, seen); err != nil && ctx.Err() == nil {
-			s.logger.Error("the store can't be asked for changes, or what has changed be read anew", "error", err)
+			if !looking {
+				looking = true
+				go func() { looked <- p.lookInTime(ctx) }()
+				continue
+			}
+			p.forget()
+			if !warned {
+				warned = true
+				p.logger.Warn("the store takes too long to say what has changed; until it does, subjects are not remembered")
+			}
 		}
 	}
+}
+
+// lookInTime is look, with the time that it may take.
+func (p *poll) lookInTime(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pollInterval)
+	defer cancel()
+	return p.look(ctx)
 }
 
 // look asks the store once whether it has changed. While it can't be asked,
 // nobody knows whether what is remembered of accounts is still true: then it is
 // forgotten, and every request asks the store itself, as without a memory.
-func (s *Server) look(ctx context.Context, seen *watched) error {
-	changed, err := s.store.Changed(ctx)
+func (p *poll) look(ctx context.Context) error {
+	changed, err := p.changes.Changed(ctx)
 	// What could not be read stays stale, and is tried again.
-	if seen.stale = seen.stale || changed; err == nil && seen.stale {
-		err = s.refresh(ctx, seen)
+	if p.stale = p.stale || changed; err == nil && p.stale {
+		err = p.refresh(ctx)
 	}
 	if err != nil {
-		s.accounts.Forget()
+		p.forget()
 	}
 	return err
 }
@@ -54,18 +104,18 @@ func (s *Server) look(ctx context.Context, seen *watched) error {
 // refresh reads anew what is kept in memory. Most changes of the store are none
 // of accounts (the login throttle counts there, too), so subjects are forgotten
 // only where the count of those says so.
-func (s *Server) refresh(ctx context.Context, seen *watched) error {
-	count, err := s.store.AccountChanges(ctx)
+func (p *poll) refresh(ctx context.Context) error {
+	count, err := p.changes.AccountChanges(ctx)
 	if err != nil {
 		return err
 	}
-	if count != seen.accountChanges {
-		s.accounts.Forget()
-		seen.accountChanges = count
+	if count != p.accountChanges {
+		p.forget()
+		p.accountChanges = count
 	}
-	if err := s.keyring.Reload(ctx); err != nil {
+	if err := p.reload(ctx); err != nil {
 		return err
 	}
-	seen.stale = false
+	p.stale = false
 	return nil
 }

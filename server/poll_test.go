@@ -2,10 +2,15 @@ package server
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
@@ -83,20 +88,20 @@ func TestAWarmRequestAsksNothingOfTheStore(t *testing.T) {
 func TestAPollThatFailsForgetsSubjects(t *testing.T) {
 	s := unpolled(t)
 	carol := s.bearer(t, "carol")
-	seen := &watched{accountChanges: -1}
-	if err := s.look(t.Context(), seen); err != nil {
+	p := s.newPoll()
+	if err := p.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.wantStatus(t, "/client-only", carol, http.StatusOK)
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.look(ended, seen); err == nil {
+	if err := p.look(ended); err == nil {
 		t.Fatal("a poll with an ended context succeeds")
 	}
 	s.wantStatus(t, "/client-only", carol, http.StatusOK) // from the store
-	if err := s.look(t.Context(), seen); err != nil || seen.stale {
-		t.Fatalf("the poll after it: %v, %+v", err, seen)
+	if err := p.look(t.Context()); err != nil || p.stale {
+		t.Fatalf("the poll after it: %v, stale %t", err, p.stale)
 	}
 
 	s.wantStatus(t, "/client-only", carol, http.StatusOK)
@@ -104,7 +109,7 @@ func TestAPollThatFailsForgetsSubjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wantStatus(t, "/client-only", carol, http.StatusOK)
-	if err := s.look(t.Context(), seen); err == nil {
+	if err := p.look(t.Context()); err == nil {
 		t.Fatal("a closed store can be asked")
 	}
 	s.wantStatus(t, "/client-only", carol, http.StatusServiceUnavailable)
@@ -115,9 +120,9 @@ func TestAPollThatFailsForgetsSubjects(t *testing.T) {
 func TestThePollForgetsWhatOthersChanged(t *testing.T) {
 	s := unpolled(t)
 	carol := s.bearer(t, "carol")
-	seen := &watched{accountChanges: -1}
+	p := s.newPoll()
 	s.wantStatus(t, "/client-only", carol, http.StatusOK)
-	if err := s.look(t.Context(), seen); err != nil {
+	if err := p.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s.wantStatus(t, "/client-only", carol, http.StatusOK)
@@ -133,7 +138,7 @@ func TestThePollForgetsWhatOthersChanged(t *testing.T) {
 	if err := s.store.RecordFailure(t.Context(), []string{"a mark"}, time.Now(), time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.look(t.Context(), seen); err != nil {
+	if err := p.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if after, err := s.accounts.Subject(t.Context(), a.ID); err != nil || after != before {
@@ -144,10 +149,145 @@ func TestThePollForgetsWhatOthersChanged(t *testing.T) {
 	if _, err := other.Update(t.Context(), "carol", func(a *account.Account) error { a.Disabled = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.look(t.Context(), seen); err != nil {
+	if err := p.look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.status(t, "/client-only", carol); got == http.StatusOK {
 		t.Error("a disabled account is let in after a poll")
 	}
+}
+
+// stalled is a store that stops answering.
+type stalled struct {
+	// changed and counted answer; nil: no change.
+	changed func(context.Context) (bool, error)
+	counted func(context.Context) (int64, error)
+}
+
+func (s *stalled) Changed(ctx context.Context) (bool, error) {
+	if s.changed == nil {
+		return false, nil
+	}
+	return s.changed(ctx)
+}
+
+func (s *stalled) AccountChanges(ctx context.Context) (int64, error) {
+	if s.counted == nil {
+		return 0, nil
+	}
+	return s.counted(ctx)
+}
+
+// A store that does not answer is one that can't be asked: however many seconds it
+// takes, and whether or not the call that waits for it heeds its deadline, subjects
+// are remembered for no longer than one.
+func TestAStoreThatStallsIsAsGoodAsNone(t *testing.T) {
+	heeds := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for name, test := range map[string]struct {
+		// stall returns a store that stalls until released, if it does not heed ctx.
+		stall func(released <-chan struct{}) *stalled
+	}{
+		"asked for changes": {func(<-chan struct{}) *stalled {
+			return &stalled{changed: func(ctx context.Context) (bool, error) { return false, heeds(ctx) }}
+		}},
+		"asked for their count": {func(<-chan struct{}) *stalled {
+			return &stalled{
+				changed: func(context.Context) (bool, error) { return true, nil },
+				counted: func(ctx context.Context) (int64, error) { return 0, heeds(ctx) },
+			}
+		}},
+		"asked for changes, heeding no deadline": {func(released <-chan struct{}) *stalled {
+			return &stalled{changed: func(context.Context) (bool, error) { <-released; return false, nil }}
+		}},
+		"asked for their count, heeding no deadline": {func(released <-chan struct{}) *stalled {
+			return &stalled{
+				changed: func(context.Context) (bool, error) { return true, nil },
+				counted: func(context.Context) (int64, error) { <-released; return 7, nil },
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				released := make(chan struct{})
+				var forgotten atomic.Int64 // when it last was, in nanoseconds
+				forget := func() { forgotten.Store(time.Now().UnixNano()) }
+				log := &strings.Builder{}
+				p := &poll{
+					changes: test.stall(released), forget: forget, reload: func(context.Context) error { return nil },
+					logger: slog.New(slog.NewTextHandler(log, nil)), accountChanges: -1,
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- p.run(ctx) }()
+
+				time.Sleep(time.Second) // of the bubble: no time passes
+				for range 100 {
+					synctest.Wait()
+					if ago := time.Duration(time.Now().UnixNano() - forgotten.Load()); ago > time.Second {
+						t.Fatalf("subjects were last forgotten %s ago", ago)
+					}
+					time.Sleep(97 * time.Millisecond)
+				}
+
+				close(released)
+				cancel()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(log.String(), "the store ") {
+					t.Errorf("it is not logged: %s", log)
+				}
+			})
+		})
+	}
+}
+
+// Once a stalled store answers again, subjects are remembered again.
+func TestAfterAStallThePollGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		released := make(chan struct{})
+		var asked, forgotten, reloaded atomic.Int64
+		p := &poll{
+			changes: &stalled{
+				changed: func(context.Context) (bool, error) {
+					if asked.Add(1) == 1 {
+						<-released
+						return true, errors.New("a late failure")
+					}
+					return false, nil
+				},
+			},
+			forget: func() { forgotten.Add(1) },
+			reload: func(context.Context) error { reloaded.Add(1); return nil },
+			logger: slog.New(slog.DiscardHandler), accountChanges: -1,
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.run(ctx) }()
+
+		time.Sleep(5*pollInterval + pollInterval/2)
+		synctest.Wait()
+		if asked.Load() != 1 || forgotten.Load() != 4 {
+			t.Errorf("while it stalls: asked %d times, forgotten %d times; want 1 and 4", asked.Load(), forgotten.Load())
+		}
+		close(released)
+		time.Sleep(pollInterval)
+		synctest.Wait()
+		if reloaded.Load() != 1 {
+			t.Errorf("what had changed was read anew %d times, want once", reloaded.Load())
+		}
+		before := forgotten.Load()
+		time.Sleep(10 * pollInterval)
+		synctest.Wait()
+		if asked.Load() != 12 || forgotten.Load() != before {
+			t.Errorf("after it: asked %d times, want 12; forgotten %d times, want none", asked.Load(), forgotten.Load()-before)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	})
 }

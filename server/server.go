@@ -166,7 +166,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { return s.engine.Watch(ctx) })
-	group.Go(func() error { return s.poll(ctx) })
+	group.Go(func() error { return s.newPoll().run(ctx) })
 	group.Go(func() error {
 		serve := s.http.Serve
 		if s.http.TLSConfig != nil {

@@ -24,6 +24,7 @@ type serveCmd struct {
 	TrustedProxies  []string      `help:"Addresses or CIDR ranges whose X-Forwarded-For is believed." placeholder:"CIDR" env:"STAGEDOOR_TRUSTED_PROXIES" group:"Serving"`
 	CORSOrigins     []string      `name:"cors-origins" help:"Origins that browsers may call from." placeholder:"ORIGIN" env:"STAGEDOOR_CORS_ORIGINS" group:"Serving"`
 	ShutdownTimeout time.Duration `help:"How long requests in flight may take after SIGTERM." default:"10s" env:"STAGEDOOR_SHUTDOWN_TIMEOUT" group:"Serving"`
+	CPUProfile      string        `name:"cpu-profile" help:"Write a CPU profile of the process until it stops; for go tool pprof." placeholder:"FILE" env:"STAGEDOOR_CPU_PROFILE" group:"Serving"`
 
 	Policies      string        `help:"Directory of Rego to serve and watch, instead of the embedded policies." placeholder:"DIR" env:"STAGEDOOR_POLICIES" group:"Policy"`
 	Data          string        `help:"Directory of the policy's data, instead of the embedded data." placeholder:"DIR" env:"STAGEDOOR_DATA" group:"Policy"`
@@ -69,6 +70,15 @@ func (c *serveCmd) config(state string) server.Config {
 
 // Run serves until SIGTERM or SIGINT.
 func (c *serveCmd) Run(ctx context.Context, e *env) (err error) {
+	stopProfile, err := startProfile(c.CPUProfile)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if stopErr := stopProfile(); err == nil {
+			err = stopErr
+		}
+	}()
 	server.TuneMemory(e.logger)
 	s, err := server.New(ctx, c.config(e.state), e.logger)
 	if err != nil {

@@ -211,7 +211,7 @@ func TestFloodKeepsWhatIsUsed(t *testing.T) {
 					t.Fatalf("%d is remembered as %d", asked, got)
 				}
 			}
-			if got := c.Stats(); got.Evictions < 50_000 || misses > 1000 {
+			if got := c.Stats(); got.Evictions < 50_000 || misses > 5000 { // one in twenty
 				t.Errorf("%d of 100,000 hot reads missed (%+v)", misses, got)
 			}
 		})

@@ -186,7 +186,7 @@ func (v *visit) gather() error {
 		return err
 	}
 	load := v.gate.o.Loaders[q.Route]
-	if load != nil && q.Route != "" && q.Preflight == "" && v.snapshot.ReadsResource(q.Route, q.Method) {
+	if load != nil && q.Route != "" && q.Preflight == "" && v.snapshot.ReadsResource(ctx, q.Route, q.Method) {
 		resource, err := load(ctx, q)
 		if err != nil {
 			return fmt.Errorf("loading the resource of %s: %w", q.Route, err)

@@ -12,6 +12,8 @@ import (
 type Passage struct {
 	// Request is the question that the policy was asked: the caller as
 	// Request.Subject (nil when anonymous), the route and its parameters.
+	// Request.Resource is nil on routes whose policy does not read it, even where a
+	// loader is registered: it was not called then.
 	Request *authz.Request
 	// Decision is the policy's answer.
 	Decision authz.Decision

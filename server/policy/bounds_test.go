@@ -115,7 +115,7 @@ decision := {"allow": true} if {
 		route string
 		slow  bool
 	}{{"/a", false}, {"/b", true}, {"", true}, {"/c", true}} {
-		if got := s.planFor(tc.route, "GET").slow; (got != "") != tc.slow {
+		if got := s.planFor(t.Context(), tc.route, "GET").slow; (got != "") != tc.slow {
 			t.Errorf("%q: %q", tc.route, got)
 		}
 		want := tc.route == "/a" || tc.route == "/b"

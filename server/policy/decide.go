@@ -16,7 +16,7 @@ import (
 // A decision that was made before is given again to a request that the policy
 // can't tell from that one. So what it holds is shared, and must not be changed.
 func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision, error) {
-	p := s.planFor(r.Route, r.Method)
+	p := s.planFor(ctx, r.Route, r.Method)
 	if s.decisions == nil || !p.cacheable {
 		decision, _, err := s.decide(ctx, p, r)
 		return decision, err

@@ -31,8 +31,9 @@ type Engine struct {
 	telling sync.Mutex
 }
 
-// New loads the source, believing what the record has of it. A policy that is refused is a *[LoadError], and there
-// is no engine. Nothing is watched before [Engine.Watch].
+// New loads the source, believing what the record has of it. A policy that is
+// refused is a *[LoadError], and there is no engine. Nothing is watched before
+// [Engine.Watch].
 func New(ctx context.Context, source Source, options Options) (*Engine, error) {
 	e := &Engine{source: source, options: options.withDefaults()}
 	c, err := source.read(ctx)
@@ -102,10 +103,10 @@ func (e *Engine) activate(s *Snapshot) {
 	if s.recalled {
 		tested = slog.Time("tests_passed_before", s.passedAt)
 	}
+	e.tell()
 	e.options.Logger.Info("policy activated",
 		"revision", s.Revision(), "modules", s.Modules(), "routes", len(s.routes.patterns),
 		"tests", s.tests.Total, tested)
-	e.tell()
 }
 
 // settle notes that the source holds what is live.
@@ -115,8 +116,8 @@ func (e *Engine) settle() {
 	e.failure, e.refusal = nil, nil
 	e.mu.Unlock()
 	if failed {
-		e.options.Logger.Info("policy unchanged: the source holds again what is live", "revision", e.Current().Revision())
 		e.tell()
+		e.options.Logger.Info("policy unchanged: the source holds again what is live", "revision", e.Current().Revision())
 	}
 }
 
@@ -140,12 +141,12 @@ func (e *Engine) refuse(err error) error {
 	if !news {
 		return err // only At has changed
 	}
+	e.tell()
 	e.options.Logger.Error("policy refused; the live one stays",
 		"problems", len(refusal.Problems), "refused", refusal.Revision, "live", e.Current().Revision())
 	for _, p := range refusal.Problems {
 		e.options.Logger.Error("policy problem", p.attrs()...)
 	}
-	e.tell()
 	return err
 }
 
@@ -199,7 +200,8 @@ func (e *Engine) Status() Status {
 	return status
 }
 
-// tell hands the status to OnStatus.
+// tell hands the status to OnStatus. That comes before the line in the log: whoever
+// has read that finds the status.
 func (e *Engine) tell() {
 	if e.options.OnStatus == nil {
 		return

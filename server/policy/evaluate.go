@@ -49,14 +49,14 @@ func (s *Snapshot) evaluateHere(ctx context.Context, q *query, input ast.Value, 
 	e := q.evaluation()
 	e.limit.start(ctx, s.deadline())
 	value, err := e.run(ctx, input, now, &e.limit)
-	inTime, ended := e.limit.stop()
-	if inTime {
+	ended, told := e.limit.ended, e.limit.told
+	if e.limit.stop() {
 		q.release(e)
-	} // else the timer has fired and may be about to set the limit, which is not used again
+	}
 	switch {
 	case ended:
 		return nil, ctx.Err()
-	case !inTime:
+	case told:
 		return nil, fmt.Errorf("%w of %s", ErrDeadline, s.deadline())
 	default:
 		return value, err

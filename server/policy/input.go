@@ -32,32 +32,13 @@ func PrepareSubject(s *authz.Subject) any {
 	return v
 }
 
-// The names of the inputs' members. They are never changed, so that building an
-// input does not allocate them.
+// The names of the token input's members. They are never changed, so that building
+// an input does not allocate them.
 var (
-	keyMethod     = ast.StringTerm("method")
-	keyHost       = ast.StringTerm("host")
-	keyPath       = ast.StringTerm("path")
-	keySegments   = ast.StringTerm("segments")
-	keyRoute      = ast.StringTerm("route")
-	keyParams     = ast.StringTerm("params")
-	keyQuery      = ast.StringTerm("query")
-	keyHeaders    = ast.StringTerm("headers")
-	keyPreflight  = ast.StringTerm("preflight")
-	keySubject    = ast.StringTerm("subject")
-	keyClaims     = ast.StringTerm("claims")
-	keyResource   = ast.StringTerm("resource")
-	keyTokenError = ast.StringTerm("token_error")
-	keyClientIP   = ast.StringTerm("client_ip")
-	keyNow        = ast.StringTerm("now")
-
-	keyKind       = ast.StringTerm("kind")
-	keyID         = ast.StringTerm("id")
-	keyUsername   = ast.StringTerm("username")
-	keyRoles      = ast.StringTerm("roles")
-	keyDisabled   = ast.StringTerm("disabled")
-	keyAttributes = ast.StringTerm("attributes")
-
+	keySubject   = ast.StringTerm("subject")
+	keyClientIP  = ast.StringTerm("client_ip")
+	keyNow       = ast.StringTerm("now")
+	keyID        = ast.StringTerm("id")
 	keyGrantType = ast.StringTerm("grant_type")
 	keyClient    = ast.StringTerm("client")
 	keyScope     = ast.StringTerm("scope")
@@ -81,32 +62,25 @@ func (m *members) value(key *ast.Term, v ast.Value) { m.add(key, ast.NewTerm(v))
 
 // inputs builds the inputs of one policy. The zero value builds any policy's.
 type inputs struct {
-	// unread are the members that the policy does not read. Leaving them out makes
-	// no difference but the work of building them.
-	unread map[*ast.Term]bool
+	// read are the members to build; nil for all. Leaving out what the policy does
+	// not read makes no difference but the work of building them.
+	read []*member[*authz.Request]
 	// words are values that come again and again.
 	words map[string]*ast.Term
 }
 
 // newInputs is for a policy that reads these members of its input.
-func newInputs(read []memberKey, patterns []string) inputs {
-	in := inputs{unread: map[*ast.Term]bool{}, words: map[string]*ast.Term{}}
-	for _, key := range []*ast.Term{keyHost, keyPath, keySegments, keyParams, keyQuery, keyHeaders, keyPreflight, keyClientIP, keyNow} {
-		name := string(key.Value.(ast.String))
-		in.unread[key] = !slices.ContainsFunc(read, func(m memberKey) bool { return m.name == name })
+func newInputs(reads readSet, patterns []string) inputs {
+	in := inputs{read: []*member[*authz.Request]{}, words: map[string]*ast.Term{}}
+	for _, row := range requestMembers {
+		if row.always || reads.touches(inputPath{row.name}) {
+			in.read = append(in.read, row)
+		}
 	}
 	for _, word := range append(slices.Clone(patterns), "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "type", "id", "owner") {
 		in.words[word] = ast.StringTerm(word)
 	}
 	return in
-}
-
-// text adds a string unless it is empty.
-func (in inputs) text(m *members, key *ast.Term, s string) {
-	if s == "" || in.unread[key] {
-		return
-	}
-	m.add(key, in.term(s))
 }
 
 // term is a string's, made once for a word.
@@ -134,54 +108,12 @@ func (in inputs) object(values map[string]any) (ast.Value, error) {
 	return ast.NewObject(m...), nil
 }
 
-// authz builds the input of data.authz.decision. An empty member is left out, so
-// that a policy sees it as undefined.
+// authz builds the input of data.authz.decision.
 func (in inputs) authz(r *authz.Request) (ast.Value, error) {
-	m := make(members, 0, 16)
-	in.text(&m, keyMethod, r.Method)
-	in.text(&m, keyHost, r.Host)
-	in.text(&m, keyPath, r.Path)
-	if len(r.Segments) > 0 && !in.unread[keySegments] {
-		m.value(keySegments, stringsValue(r.Segments))
+	if in.read == nil {
+		return build(in, requestMembers, r)
 	}
-	in.text(&m, keyRoute, r.Route)
-	if len(r.Params) > 0 && !in.unread[keyParams] {
-		m.value(keyParams, paramsValue(r.Params))
-	}
-	if len(r.Query) > 0 && !in.unread[keyQuery] {
-		m.value(keyQuery, listsValue(r.Query))
-	}
-	if len(r.Headers) > 0 && !in.unread[keyHeaders] {
-		m.value(keyHeaders, listsValue(r.Headers))
-	}
-	in.text(&m, keyPreflight, r.Preflight)
-	if r.Subject != nil {
-		v, err := subjectValue(r.Subject)
-		if err != nil {
-			return nil, err
-		}
-		m.value(keySubject, v)
-	}
-	if r.Claims != nil {
-		v, err := claimsValue(r.Claims)
-		if err != nil {
-			return nil, err
-		}
-		m.value(keyClaims, v)
-	}
-	if r.Resource != nil {
-		v, err := in.object(r.Resource)
-		if err != nil {
-			return nil, fmt.Errorf("build the policy's input: resource: %w", err)
-		}
-		m.value(keyResource, v)
-	}
-	in.text(&m, keyTokenError, string(r.TokenError))
-	in.text(&m, keyClientIP, r.ClientIP)
-	if !r.Now.IsZero() && !in.unread[keyNow] {
-		m.text(keyNow, timestamp(r.Now))
-	}
-	return ast.NewObject(m...), nil
+	return build(in, in.read, r)
 }
 
 // authzInput is the input of data.authz.decision, whole.
@@ -229,20 +161,7 @@ func subjectValue(s *authz.Subject) (ast.Value, error) {
 	return newSubjectValue(s)
 }
 
-func newSubjectValue(s *authz.Subject) (ast.Value, error) {
-	m := make(members, 0, 6)
-	m.text(keyKind, string(s.Kind))
-	m.text(keyID, s.ID)
-	m.text(keyUsername, s.Username)
-	m.value(keyRoles, stringsValue(s.Roles))
-	m.add(keyDisabled, ast.InternedTerm(s.Disabled))
-	attributes, err := ast.InterfaceToValue(s.Attributes)
-	if err != nil {
-		return nil, fmt.Errorf("build the policy's input: the subject's attributes: %w", err)
-	}
-	m.value(keyAttributes, attributes)
-	return ast.NewObject(m...), nil
-}
+func newSubjectValue(s *authz.Subject) (ast.Value, error) { return build(inputs{}, subjectMembers, s) }
 
 func claimsValue(c *authz.Claims) (ast.Value, error) {
 	if v, ok := c.Prepared.(ast.Value); ok {
@@ -263,18 +182,4 @@ func stringsValue(list []string) ast.Value {
 	return ast.NewArray(terms...)
 }
 
-func paramsValue(params map[string]string) ast.Value {
-	m := make(members, 0, len(params))
-	for k, v := range params {
-		m.add(ast.InternedTerm(k), ast.InternedTerm(v))
-	}
-	return ast.NewObject(m...)
-}
-
-func listsValue(lists map[string][]string) ast.Value {
-	m := make(members, 0, len(lists))
-	for k, list := range lists {
-		m.value(ast.InternedTerm(k), stringsValue(list))
-	}
-	return ast.NewObject(m...)
-}
+func stringsTerm(list []string) *ast.Term { return ast.NewTerm(stringsValue(list)) }

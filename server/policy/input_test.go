@@ -84,9 +84,9 @@ func TestInputOfAPolicy(t *testing.T) {
 		t.Fatalf("the full request has %v", names)
 	}
 	for _, name := range names {
-		read := []memberKey{{name: name, rest: []string{"x"}}}
+		read := readSet{{name, "x"}}
 		if name == "all" {
-			read = allMembers()
+			read = readSet{{}}
 		}
 		got, err := newInputs(read, s.routes.patterns).authz(fullRequest())
 		if err != nil {

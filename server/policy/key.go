@@ -32,109 +32,49 @@ const (
 	kindWhole // before a value that a path leads into
 )
 
-// memberKey says how to find one member of the input in a request.
-type memberKey struct {
-	name string // the first name of its path
-	rest []string
-}
-
-// keyMembers are the members of a read set, as appendMember finds them.
-func keyMembers(reads readSet) []memberKey {
-	var list []memberKey
-	for _, p := range reads {
-		if len(p) == 0 {
-			return allMembers()
+// keyWriters write what a read set holds of a request.
+func keyWriters(reads readSet) []keyWriter[*authz.Request] {
+	var list []keyWriter[*authz.Request]
+	for _, path := range reads {
+		if len(path) == 0 {
+			return wholeKey(requestMembers)
 		}
-		list = append(list, memberKey{name: p[0], rest: p[1:]})
+		write, known := keyOf(requestMembers, path)
+		if !known {
+			// The input is made by the same table, and so never has it.
+			write = func(key []byte, _ *authz.Request) []byte { return append(key, kindAbsent) }
+		}
+		list = append(list, write)
 	}
 	return list
 }
 
-// allMembers is the input as a whole.
-func allMembers() []memberKey {
-	var list []memberKey
-	for _, k := range []*ast.Term{keyMethod, keyHost, keyPath, keySegments, keyRoute, keyParams, keyQuery, keyHeaders,
-		keyPreflight, keySubject, keyClaims, keyResource, keyTokenError, keyClientIP, keyNow} {
-		list = append(list, memberKey{name: string(k.Value.(ast.String))})
+// wholeKey writes all members that a table has.
+func wholeKey[From any](table []*member[From]) []keyWriter[From] {
+	list := make([]keyWriter[From], len(table))
+	for i, row := range table {
+		list[i] = row.key(nil)
 	}
 	return list
 }
 
-// appendMember writes a member of the input that authzInput would build of the
-// request. A member of a text or a list is written as the whole of it: that
-// tells more requests apart than it must, never fewer. A name that the input
-// never has is absent from every request.
-func appendMember(key []byte, m memberKey, r *authz.Request) []byte {
-	switch m.name {
-	case "method":
-		return appendText(key, r.Method)
-	case "host":
-		return appendText(key, r.Host)
-	case "path":
-		return appendText(key, r.Path)
-	case "segments":
-		return appendTexts(key, r.Segments)
-	case "route":
-		return appendText(key, r.Route)
-	case "params":
-		return appendMap(key, m.rest, r.Params, appendFullText)
-	case "query":
-		return appendMap(key, m.rest, r.Query, appendTexts)
-	case "headers":
-		return appendMap(key, m.rest, r.Headers, appendTexts)
-	case "preflight":
-		return appendText(key, r.Preflight)
-	case "subject":
-		return appendSubject(key, m.rest, r.Subject)
-	case "claims":
-		if r.Claims == nil {
-			return append(key, kindAbsent)
+// subjectKey writes a subject, or what a path leads to below it.
+func subjectKey(path []string) keyWriter[*authz.Subject] {
+	if len(path) == 0 {
+		all := wholeKey(subjectMembers)
+		return func(key []byte, s *authz.Subject) []byte {
+			key = append(key, kindObject)
+			for _, write := range all {
+				key = write(key, s)
+			}
+			return key
 		}
-		return appendWithin(key, m.rest, r.Claims.Values)
-	case "resource":
-		if r.Resource == nil {
-			return append(key, kindAbsent)
-		}
-		return appendWithin(key, m.rest, r.Resource)
-	case "token_error":
-		return appendText(key, string(r.TokenError))
-	case "client_ip":
-		return appendText(key, r.ClientIP)
-	case "now":
-		return appendText(key, timestamp(r.Now))
 	}
-	return key
-}
-
-func appendSubject(key []byte, rest []string, s *authz.Subject) []byte {
-	if s == nil {
-		return append(key, kindAbsent)
-	}
-	if len(rest) == 0 {
-		key = append(key, kindObject)
-		key = appendText(key, string(s.Kind))
-		key = appendText(key, s.ID)
-		key = appendText(key, s.Username)
-		key = appendTexts(key, s.Roles)
-		key = appendBoolean(key, s.Disabled)
-		return appendObject(key, s.Attributes)
-	}
-	switch rest[0] {
-	case "kind":
-		return appendText(key, string(s.Kind))
-	case "id":
-		return appendText(key, s.ID)
-	case "username":
-		return appendText(key, s.Username)
-	case "roles":
-		return appendTexts(key, s.Roles)
-	case "disabled":
-		return appendBoolean(key, s.Disabled)
-	case "attributes":
-		return appendWithin(key, rest[1:], s.Attributes)
+	if write, known := keyOf(subjectMembers, path); known {
+		return write
 	}
 	// A subject without the member and no subject are one to the policy here.
-	return append(key, kindAbsent)
+	return func(key []byte, _ *authz.Subject) []byte { return append(key, kindAbsent) }
 }
 
 // appendWithin writes the value that a path leads to.

@@ -15,8 +15,8 @@ import (
 // query is a document to ask for, compiled. It may be used by any number of
 // goroutines, each with an [evaluation] of its own.
 type query struct {
-	make func() *evaluation
-	free sync.Pool // of *evaluation
+	fresh func() *evaluation
+	free  sync.Pool // of *evaluation
 }
 
 // answer is the variable that a query binds.
@@ -31,7 +31,7 @@ func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
 	}
 	nop, none := metrics.NoOp(), map[string]any{}
 	return &query{
-		make: func() *evaluation {
+		fresh: func() *evaluation {
 			e := &evaluation{}
 			e.found = e.keep
 			e.topdown = topdown.NewQuery(body).
@@ -55,7 +55,7 @@ func (q *query) evaluation() *evaluation {
 	if e, ok := q.free.Get().(*evaluation); ok {
 		return e
 	}
-	return q.make()
+	return q.fresh()
 }
 
 // release lets an evaluation be used again.
@@ -113,11 +113,12 @@ type limit struct {
 	// These belong to the goroutine that evaluates.
 	ctx   context.Context
 	ended bool // with ctx
+	told  bool // that it is over
 	looks uint
 }
 
 func (l *limit) start(ctx context.Context, d time.Duration) {
-	l.ctx, l.ended, l.looks = ctx, false, 0
+	l.ctx, l.ended, l.told, l.looks = ctx, false, false, 0
 	if l.timer == nil {
 		l.timer = time.AfterFunc(d, l.Cancel)
 		return
@@ -125,11 +126,11 @@ func (l *limit) start(ctx context.Context, d time.Duration) {
 	l.timer.Reset(d)
 }
 
-// stop reports whether the evaluation ended in time, and whether it was with the
-// context. If it was not in time, the limit can't be started again.
-func (l *limit) stop() (inTime, ended bool) {
+// stop reports whether the limit can be started again: not if its timer has
+// fired, and may be about to set it.
+func (l *limit) stop() (again bool) {
 	l.ctx = nil
-	return l.timer.Stop(), l.ended
+	return l.timer.Stop()
 }
 
 // Cancel implements [topdown.Cancel].
@@ -141,13 +142,17 @@ func (l *limit) Cancel() { l.expired.Store(true) }
 // (context.AfterFunc) costs several allocations each time.
 const looksPerContext = 16
 
+// minLooks is how often the engine may ask, whatever the time: once for each
+// step, about a millisecond of work in all. A process that was not let run for a
+// while, on a busy machine, must not refuse what takes it microseconds.
+const minLooks = 5000
+
 // Cancelled implements [topdown.Cancel].
 func (l *limit) Cancelled() bool {
-	if l.expired.Load() {
-		return true
-	}
-	if l.looks++; l.looks%looksPerContext == 0 && l.ctx.Err() != nil {
+	l.looks++
+	if l.looks%looksPerContext == 0 && l.ctx.Err() != nil {
 		l.ended = true
 	}
-	return l.ended
+	l.told = l.told || l.ended || (l.looks > minLooks && l.expired.Load())
+	return l.told
 }

@@ -61,11 +61,8 @@ type expression struct {
 	unstable []use
 	builtins []string
 	calls    []*ruleReads
-	// closed is set when it has no variables, so that it can be evaluated by
-	// itself, and depends on nothing but the input's route and method.
-	closed bool
-	source *ast.Expr
-	with   bool
+	source   *ast.Expr
+	with     bool
 }
 
 // branch is one body of a rule: its own, or an else.
@@ -82,19 +79,17 @@ type ruleReads struct {
 
 // analyzer analyses rules, each once.
 type analyzer struct {
-	compiler  *ast.Compiler
-	builtins  map[string]*ast.Builtin
-	rules     map[*ast.Rule]*ruleReads
-	routeOnly map[*ruleReads]bool // see dependsOnRouteOnly
+	compiler *ast.Compiler
+	builtins map[string]*ast.Builtin
+	rules    map[*ast.Rule]*ruleReads
 }
 
 func newAnalyzer(compiler *ast.Compiler) *analyzer {
 	capabilities := compiler.Capabilities()
 	a := &analyzer{
-		compiler:  compiler,
-		builtins:  make(map[string]*ast.Builtin, len(capabilities.Builtins)),
-		rules:     map[*ast.Rule]*ruleReads{},
-		routeOnly: map[*ruleReads]bool{},
+		compiler: compiler,
+		builtins: make(map[string]*ast.Builtin, len(capabilities.Builtins)),
+		rules:    map[*ast.Rule]*ruleReads{},
 	}
 	for _, b := range capabilities.Builtins {
 		a.builtins[b.Name] = b
@@ -112,7 +107,7 @@ func (a *analyzer) entry(ref ast.Ref) *expression {
 
 // reachable are the rules that a reference into data may evaluate.
 func (a *analyzer) reachable(ref ast.Ref) []*ruleReads {
-	rules := a.compiler.GetRulesDynamicWithOpts(ref, ast.RulesOptions{IncludeHiddenModules: true})
+	rules := a.compiler.GetRulesDynamicWithOpts(anySpelling(ref), ast.RulesOptions{IncludeHiddenModules: true})
 	// The compiler's order is that of a map.
 	slices.SortFunc(rules, func(x, y *ast.Rule) int { return x.Loc().Compare(y.Loc()) })
 	reads := make([]*ruleReads, len(rules))
@@ -120,6 +115,19 @@ func (a *analyzer) reachable(ref ast.Ref) []*ruleReads {
 		reads[i] = a.rule(rule)
 	}
 	return reads
+}
+
+// anySpelling has a variable in the place of each constant that is no text. The
+// compiler finds a rule by how its head is spelled, and the engine by value: to it
+// 1 and 1.0 are one. A variable stands for every rule that there is.
+func anySpelling(ref ast.Ref) ast.Ref {
+	ref = slices.Clone(ref)
+	for i, t := range ref[1:] {
+		if _, text := t.Value.(ast.String); !text {
+			ref[i+1] = ast.VarTerm(ast.WildcardPrefix)
+		}
+	}
+	return ref
 }
 
 func (a *analyzer) rule(rule *ast.Rule) *ruleReads {
@@ -175,10 +183,11 @@ func (a *analyzer) collect(e *expression, node any) {
 }
 
 // target notes what replacing a member of the input depends on: whether the one
-// above it is an object.
+// above it is an object. The input itself always is. (Today the engine puts an
+// object in the place of whatever else is there; this does not count on it.)
 func (a *analyzer) target(e *expression, target *ast.Term) {
 	ref, ok := target.Value.(ast.Ref)
-	if ok && len(ref) > 1 && ref.HasPrefix(ast.InputRootRef) {
+	if ok && len(ref) > 2 && ref.HasPrefix(ast.InputRootRef) {
 		a.reference(e, ref[:len(ref)-1], target.Location)
 	}
 }

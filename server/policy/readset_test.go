@@ -35,7 +35,7 @@ func TestReadSetsAreSound(t *testing.T) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Cases) < 85 {
+	if len(c.Cases) < 95 {
 		t.Fatalf("the corpus has %d cases", len(c.Cases))
 	}
 	for i, tc := range c.Cases {
@@ -143,6 +143,46 @@ func corpusInput(random *rand.Rand) map[string]any {
 	return input
 }
 
+func TestReadSet(t *testing.T) {
+	for _, tc := range []struct{ name, rego, want string }{
+		{"members", "decision := [input.a.b, input.a.d, input.c]", "[input.a.b input.a.d input.c]"},
+		{"one that covers another", "decision := [input.a.b, input.a]", "[input.a]"},
+		{"cut at a variable", "decision := input.a[input.k].x", "[input.a input.k]"},
+		{"cut at a number", "decision := input.l[0].x", "[input.l]"},
+		{"a replaced member", "decision := z if { z := q with input.m as 1 }\nq := input.c", "[input.c input.m]"},
+		{"a replaced member below another", "decision := z if { z := q with input.a.b as 1 }\nq := input.c", "[input.a input.c]"},
+		{"rules that are not reached", "decision := level.x\nlevel.x := input.c\nlevel.y := input.a", "[input.c]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p := compileCorpus(t, &corpus{}, "package t\n\n"+tc.rego)
+			if got := fmt.Sprint(p.reads); got != tc.want {
+				t.Errorf("reads %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// A key that is no text finds its rule however it is spelled, for whatever the
+// rules are looked through.
+func TestKeysOfAnySpellingAreReached(t *testing.T) {
+	s := mustLoad(t, files{"policies/authz/authz.rego": `package authz
+
+default decision := {"allow": false}
+
+decision := {"allow": true} if level[1.0] > 0
+
+level[1] := time.now_ns() if regex.match("a*", input.path)
+
+level[n] := 0 if some n in [2, 3]
+`})
+	if len(s.Uncacheable()) == 0 {
+		t.Error("the clock is not seen")
+	}
+	if s.plans.general.slow == "" {
+		t.Error("regex.match is not seen")
+	}
+}
+
 func TestUncacheablePoliciesNameTheLine(t *testing.T) {
 	rule := func(body string) string {
 		return "package authz\n\ndecision := {\"allow\": true} if {\n\t" + body + "\n}\n"
@@ -154,7 +194,9 @@ func TestUncacheablePoliciesNameTheLine(t *testing.T) {
 		{"a token's expiry", `io.jwt.decode_verify("a", {"secret": "b"})`, "io.jwt.decode_verify"},
 		{"a certificate's expiry", `crypto.x509.parse_and_verify_certificates("a")`, "crypto.x509.parse_and_verify_certificates"},
 		{"the request's time", `input.now != ""`, "input.now"},
-		{"the input as a whole", `walk(input, [_, "a"])`, "input"},
+		{"the input as a whole", `walk(input, [_, "a"])`, "input as a whole"},
+		{"under another name", "i := input\n\ti.claims.one", "input as a whole"},
+		{"by a path that is a list", `object.get(input, ["claims", "one"], 1) == 1`, "input as a whole"},
 		{"a function's replacement", "to_number(\"1\") > 0 with to_number as uuid.rfc4122", "uuid.rfc4122"},
 		{"nothing", "input.method == \"GET\"", ""},
 	} {

@@ -55,7 +55,7 @@ type Snapshot struct {
 	patterns builtincache.InterQueryValueCache
 	// prints is where print() writes to; nil for nowhere.
 	prints print.Hook
-	plans  plans
+	plans  planTable
 	// decisions are those made before; nil where none are kept. They are the
 	// snapshot's own, so that none outlives the policy that made it.
 	decisions *cache.Cache[*authz.Decision]
@@ -109,9 +109,9 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		}
 		s.queries[e] = q
 	}
-	s.plan(rules, routes)
+	s.analyse(rules, routes)
 	s.slowGrant = mayRunLong(rules, entrypointToken.ref())
-	s.inputs = newInputs(s.plans.general.members, routes.patterns)
+	s.inputs = newInputs(s.plans.general.reads, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})
 	}

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,12 @@ func (c *cached) refused(t *testing.T, raw string, want authz.TokenError) {
 	wantRefusal(t, err, want)
 }
 
+// keyOf makes a key in an empty store.
+func (s *memoryStore) keyOf(t *testing.T, algorithm string) Key {
+	t.Helper()
+	return s.keys[openKeyring(t, s, algorithm).signing().id]
+}
+
 func TestCacheCanBeOff(t *testing.T) {
 	c := newCached(t, EdDSA, func(o *VerifierOptions) { o.CacheBytes = -1 })
 	if c.good(t, c.raw) == c.first || c.CacheStats() != (cache.Stats{}) {
@@ -69,9 +76,158 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+func TestAKnownTokenCostsNoAllocation(t *testing.T) {
+	for _, algorithm := range Algorithms() {
+		c := newCached(t, algorithm, nil)
+		n := testing.AllocsPerRun(100, func() {
+			if _, err := c.Verify(t.Context(), c.raw); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations", algorithm, n)
+		}
+	}
+}
+
+// What was signed and is refused for another reason is not kept either.
+func TestRefusedTokensAreNotKept(t *testing.T) {
+	c := newCached(t, EdDSA, nil)
+	for _, changes := range []map[string]string{
+		{"exp": "1795455061"}, {"nbf": "1795459999"}, {"aud": `"https://other.example"`}, {"iss": `"https://other.example"`}, {"jti": ""},
+	} {
+		raw := forge(t, EdDSA, c.keys.signing().private, goodHeader(c.keys.signing()), claimsWith(changes))
+		c.clock.Set(testNow.Add(time.Minute))
+		if _, err := c.Verify(t.Context(), raw); err == nil {
+			t.Errorf("%v: passed", changes)
+		}
+	}
+	if got := c.CacheStats(); got.Entries != 1 {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+// Any number of bad tokens pushes out no good one.
+func TestAFloodOfBadTokensEvictsNothing(t *testing.T) {
+	c := newCached(t, EdDSA, func(o *VerifierOptions) { o.CacheBytes = 64 << 10 })
+	before := c.CacheStats()
+	unsigned := c.raw[:strings.LastIndex(c.raw, ".")+1]
+	for i := range 2000 {
+		if _, err := c.Verify(t.Context(), unsigned+encode(fmt.Sprintf("%064d", i))); err == nil {
+			t.Fatal("accepted")
+		}
+	}
+	after := c.CacheStats()
+	if after.Entries != before.Entries || after.Evictions != 0 {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	if c.good(t, c.raw) != c.first {
+		t.Error("the good token was forgotten")
+	}
+}
+
+func TestAttackOversizeIsNotLookedUp(t *testing.T) {
+	c := newCached(t, EdDSA, nil)
+	long := strings.Repeat("A", MaxSize+1)
+	c.remember(long, &remembered{verified: c.first, key: c.keys.signing().verificationKey, rules: &rules{keys: c.keys}, lifetime: lifetime{}})
+	before := c.CacheStats()
+	c.refused(t, long, authz.TokenMalformed)
+	if after := c.CacheStats(); after.Hits != before.Hits || after.Misses != before.Misses {
+		t.Errorf("looked up: before %+v, after %+v", before, after)
+	}
+}
+
+// Only the very bytes that were verified are recognised.
+func TestAttackNearlyAKnownToken(t *testing.T) {
+	for _, algorithm := range Algorithms() {
+		t.Run(algorithm, func(t *testing.T) {
+			c := newCached(t, algorithm, nil)
+			hits := c.CacheStats().Hits
+			const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_="
+			for at := range len(c.raw) {
+				others := []byte{letters[at%len(letters)]}
+				for bit := range 8 {
+					others = append(others, c.raw[at]^1<<bit)
+				}
+				for _, other := range others {
+					if other == c.raw[at] {
+						continue
+					}
+					changed := []byte(c.raw)
+					changed[at] = other
+					if _, err := c.Verify(t.Context(), string(changed)); err == nil {
+						t.Fatalf("%q for byte %d does not count", other, at)
+					}
+				}
+			}
+			for _, changed := range neighbours(c.raw) {
+				if _, err := c.Verify(t.Context(), changed); err == nil {
+					t.Fatalf("%q passes for %q", changed, c.raw)
+				}
+			}
+			if got := c.CacheStats(); got.Hits != hits || got.Entries != 1 {
+				t.Errorf("stats %+v", got)
+			}
+		})
+	}
+}
+
+// A good token that shares all but the signature, or all but the header, says
+// nothing about another.
+func TestAttackSharesPartsWithAKnownToken(t *testing.T) {
+	c := newCached(t, EdDSA, nil)
+	other := openKeyring(t, &memoryStore{}, EdDSA)
+	known := strings.Split(c.raw, ".")
+	second := strings.Split(mint(t, c.keys, nil), ".")
+	c.good(t, strings.Join(second, "."))
+	foreign := strings.Split(forge(t, EdDSA, other.signing().private, goodHeader(c.keys.signing()), goodClaims), ".")
+	for name, raw := range map[string]string{
+		"signature of another known token": known[0] + "." + known[1] + "." + second[2],
+		"claims of another known token":    known[0] + "." + second[1] + "." + known[2],
+		"signature by another key":         known[0] + "." + known[1] + "." + foreign[2],
+		"no signature":                     known[0] + "." + known[1] + ".",
+	} {
+		t.Run(name, func(t *testing.T) { c.refused(t, raw, authz.TokenBadSignature) })
+	}
+	for name, header := range map[string]string{
+		"alg none":  `{"alg":"none","typ":"at+jwt","kid":"` + c.keys.signing().id + `"}`,
+		"with crit": `{"alg":"EdDSA","typ":"at+jwt","crit":["exp"],"kid":"` + c.keys.signing().id + `"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.refused(t, encode(header)+"."+known[1]+"."+known[2], authz.TokenUnsupported)
+		})
+	}
+	t.Run("an id token of the same claims", func(t *testing.T) {
+		header := `{"alg":"EdDSA","typ":"JWT","kid":"` + c.keys.signing().id + `"}`
+		raw := forge(t, EdDSA, c.keys.signing().private, header, string(decodeString(t, known[1])))
+		c.refused(t, raw, authz.TokenWrongType)
+	})
+}
+
+func TestAttackKnownTokenThatHasExpired(t *testing.T) {
+	c := newCached(t, EdDSA, nil) // the token is good for 30 minutes
+	c.good(t, c.raw)
+	if s := c.CacheStats(); s.Entries != 1 || s.Hits != 1 {
+		t.Fatalf("%+v", s)
+	}
+	expiry := testNow.Truncate(time.Second).Add(30 * time.Minute)
+	c.clock.Set(expiry.Add(-time.Nanosecond))
+	c.good(t, c.raw)
+	c.clock.Set(expiry)
+	c.refused(t, c.raw, authz.TokenExpired)
+	if s := c.CacheStats(); s.Entries != 0 {
+		t.Errorf("an expired token is kept: %+v", s)
+	}
+	// A clock that was set back: as good as it was, but verified again.
+	c.clock.Set(testNow)
+	if c.good(t, c.raw) == c.first {
+		t.Error("a token was remembered beyond its expiry")
+	}
+}
+
 func TestAttackKnownTokenWhenTheClockIsSetBack(t *testing.T) {
 	for name, changes := range map[string]map[string]string{
-		"iat": {"nbf": "1795450000"}, "nbf": {"iat": "1795450000"}, "no nbf": {"nbf": ""},
+		"iat": {"nbf": "1795450000"}, "nbf": {"iat": "1795450000"}, "no nbf": {"nbf": ""}, "both": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newCached(t, EdDSA, func(o *VerifierOptions) { o.Leeway = time.Second })
@@ -138,10 +294,18 @@ func TestAttackKnownTokenOfAReplacedKey(t *testing.T) {
 	})
 }
 
-// keyOf makes a key in an empty store.
-func (s *memoryStore) keyOf(t *testing.T, algorithm string) Key {
-	t.Helper()
-	return s.keys[openKeyring(t, s, algorithm).signing().id]
+func TestAttackKnownTokenThatIsRevoked(t *testing.T) {
+	revoked := map[string]bool{}
+	c := newCached(t, EdDSA, func(o *VerifierOptions) {
+		o.Revoked = func(v *Verified) bool { return revoked[v.ID] }
+	})
+	revoked[c.first.ID] = true
+	for range 2 { // remembered, and then not
+		c.refused(t, c.raw, authz.TokenRevoked)
+		if s := c.CacheStats(); s.Entries != 0 {
+			t.Errorf("a revoked token is kept: %+v", s)
+		}
+	}
 }
 
 // The store is read again whenever anything in it has changed, each failed login
@@ -190,90 +354,33 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 	})
 }
 
-// What was signed and is refused for another reason is not kept either.
-func TestRefusedTokensAreNotKept(t *testing.T) {
+// Of many tokens at once, each is known as itself, whatever is reloaded meanwhile.
+func TestConcurrentVerifyOfManyTokens(t *testing.T) {
 	c := newCached(t, EdDSA, nil)
-	for _, changes := range []map[string]string{
-		{"exp": "1795455061"}, {"nbf": "1795459999"}, {"aud": `"https://other.example"`}, {"iss": `"https://other.example"`}, {"jti": ""},
-	} {
-		raw := forge(t, EdDSA, c.keys.signing().private, goodHeader(c.keys.signing()), claimsWith(changes))
-		c.clock.Set(testNow.Add(time.Minute))
-		if _, err := c.Verify(t.Context(), raw); err == nil {
-			t.Errorf("%v: passed", changes)
-		}
+	tokens := make([]string, 20)
+	for i := range tokens {
+		tokens[i] = mint(t, c.keys, map[string]any{"n": i})
 	}
-	if got := c.CacheStats(); got.Entries != 1 {
-		t.Errorf("stats %+v", got)
-	}
-}
-
-func TestAttackNearlyAKnownToken(t *testing.T) {
-	for _, algorithm := range Algorithms() {
-		t.Run(algorithm, func(t *testing.T) {
-			c := newCached(t, algorithm, nil)
-			hits := c.CacheStats().Hits
-			for at := range len(c.raw) {
-				for bit := range 8 {
-					changed := []byte(c.raw)
-					changed[at] ^= 1 << bit
-					if _, err := c.Verify(t.Context(), string(changed)); err == nil {
-						t.Fatalf("bit %d of byte %d does not count", bit, at)
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for range 20 {
+				for i, raw := range tokens {
+					verified, err := c.Verify(t.Context(), raw)
+					if err != nil || fmt.Sprint(verified.Claims.Values["n"]) != fmt.Sprint(i) {
+						t.Errorf("token %d: %+v, %v", i, verified, err)
+						return
 					}
 				}
 			}
-			for _, changed := range neighbours(c.raw) {
-				if _, err := c.Verify(t.Context(), changed); err == nil {
-					t.Fatalf("%q passes for %q", changed, c.raw)
-				}
-			}
-			if got := c.CacheStats(); got.Hits != hits || got.Entries != 1 {
-				t.Errorf("stats %+v", got)
-			}
 		})
 	}
-}
-
-// A good token that shares all but the signature, or all but the header, says
-// nothing about another.
-func TestAttackSharesPartsWithAKnownToken(t *testing.T) {
-	c := newCached(t, EdDSA, nil)
-	other := openKeyring(t, &memoryStore{}, EdDSA)
-	known := strings.Split(c.raw, ".")
-	second := strings.Split(mint(t, c.keys, nil), ".")
-	c.good(t, strings.Join(second, "."))
-	foreign := strings.Split(forge(t, EdDSA, other.signing().private, goodHeader(c.keys.signing()), goodClaims), ".")
-	for name, raw := range map[string]string{
-		"signature of another known token": known[0] + "." + known[1] + "." + second[2],
-		"claims of another known token":    known[0] + "." + second[1] + "." + known[2],
-		"signature by another key":         known[0] + "." + known[1] + "." + foreign[2],
-		"no signature":                     known[0] + "." + known[1] + ".",
-	} {
-		t.Run(name, func(t *testing.T) { c.refused(t, raw, authz.TokenBadSignature) })
+	for range 20 {
+		if err := c.keys.Reload(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
-	for name, header := range map[string]string{
-		"alg none":  `{"alg":"none","typ":"at+jwt","kid":"` + c.keys.signing().id + `"}`,
-		"with crit": `{"alg":"EdDSA","typ":"at+jwt","crit":["exp"],"kid":"` + c.keys.signing().id + `"}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			c.refused(t, encode(header)+"."+known[1]+"."+known[2], authz.TokenUnsupported)
-		})
-	}
-	t.Run("an id token of the same claims", func(t *testing.T) {
-		header := `{"alg":"EdDSA","typ":"JWT","kid":"` + c.keys.signing().id + `"}`
-		raw := forge(t, EdDSA, c.keys.signing().private, header, string(decodeString(t, known[1])))
-		c.refused(t, raw, authz.TokenWrongType)
-	})
-}
-
-func TestAttackOversizeIsNotLookedUp(t *testing.T) {
-	c := newCached(t, EdDSA, nil)
-	long := strings.Repeat("A", MaxSize+1)
-	c.remember(long, &remembered{verified: c.first, key: c.keys.signing().verificationKey, rules: &rules{keys: c.keys}, lifetime: lifetime{}})
-	before := c.CacheStats()
-	c.refused(t, long, authz.TokenMalformed)
-	if after := c.CacheStats(); after.Hits != before.Hits || after.Misses != before.Misses {
-		t.Errorf("looked up: before %+v, after %+v", before, after)
-	}
+	group.Wait()
 }
 
 // Keys come and go while many verify: nobody is told that a token
