@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/stagedoor/stagedoor/server/authz"
 )
 
 const (
@@ -166,22 +168,18 @@ func (a *Account) normalizeAttributes() error {
 		return invalid("attributes", "hold a number that is too large: %w", err)
 	}
 	if n := longNumber(decoded); n != "" {
-		return invalid("attributes", "hold the number %s, which is too long; %d bytes are good, and an exponent of three digits", shorten(n), maxNumber)
+		return invalid("attributes", "hold the number %s, which is too long; %d bytes are good, and an exponent of three digits", shorten(n), authz.MaxNumber)
 	}
 	a.Attributes = decoded
 	return nil
 }
-
-// maxNumber is how long a number may be, in bytes; as in tokens. The policy
-// compares numbers exactly, at a cost that grows faster than their length.
-const maxNumber = 64
 
 // longNumber finds a number that is too long, or has too long an exponent.
 func longNumber(value any) string {
 	switch v := value.(type) {
 	case json.Number:
 		text := v.String()
-		if at := strings.IndexAny(text, "eE"); len(text) > maxNumber || at >= 0 && len(strings.TrimLeft(text[at+1:], "+-0")) > 3 {
+		if at := strings.IndexAny(text, "eE"); len(text) > authz.MaxNumber || at >= 0 && len(strings.TrimLeft(text[at+1:], "+-0")) > 3 {
 			return text
 		}
 	case map[string]any:

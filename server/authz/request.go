@@ -110,6 +110,12 @@ type Subject struct {
 	Prepared any
 }
 
+// MaxNumber is how long a number may be that reaches a policy by a token, an
+// account's attributes or a text, in bytes. A float64 needs 24, a 128-bit integer
+// 40; but the policy computes with numbers exactly, at a cost that grows faster than
+// their length.
+const MaxNumber = 64
+
 // Claims is a verified token's claims set, whole. It is shared by every request
 // that presents the token and must not be changed.
 type Claims struct {

@@ -10,6 +10,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/open-policy-agent/opa/v1/topdown/builtins"
+
+	"github.com/stagedoor/stagedoor/server/authz"
 )
 
 // No deadline stops a builtin that is making something huge of a little text, and
@@ -190,16 +192,12 @@ func guardShift(operands []*ast.Term) error {
 // point.
 var plainNumber = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$`)
 
-// maxNumberText is how long a text may be that is read as a number. A float64
-// needs 24 bytes, a 128-bit integer 40.
-const maxNumberText = 64
-
 // guardToNumber refuses texts that are numbers to Go, but cost more to compute
 // with than their length tells: 0x1p-9999999 keeps a core busy for minutes once
 // it is compared. To the policy they are no numbers, as any other text is none.
 func guardToNumber(operands []*ast.Term) error {
 	s, ok := operands[0].Value.(ast.String)
-	if !ok || len(s) <= maxNumberText && plainNumber.MatchString(string(s)) {
+	if !ok || len(s) <= authz.MaxNumber && plainNumber.MatchString(string(s)) {
 		return nil
 	}
 	return errors.New("the text is no number, or a number too long")

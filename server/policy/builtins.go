@@ -59,8 +59,8 @@ func (r *reach) mayRunLong() string {
 		}
 	}
 	for rule := range r.rules {
-		for link := rule.source; link != nil; link = link.Else {
-			if pairs(link.Body) {
+		for _, b := range rule.branches {
+			if slices.ContainsFunc(b.body, func(e *expression) bool { return e.pairs }) {
 				return "it pairs collections"
 			}
 		}
@@ -68,12 +68,12 @@ func (r *reach) mayRunLong() string {
 	return ""
 }
 
-// pairs reports whether an expression has two references with variables in them.
-// Each may run through a collection, the second once for each element of the
-// first, and all of it is one step.
-func pairs(body ast.Body) bool {
+// pairs reports whether an expression, or one within it, has two references with
+// variables in them. Each may run through a collection, the second once for each
+// element of the first, and all of it is one step.
+func pairs(expression *ast.Expr) bool {
 	found := false
-	ast.WalkExprs(body, func(e *ast.Expr) bool {
+	ast.WalkExprs(expression, func(e *ast.Expr) bool {
 		n := 0
 		ast.NewGenericVisitor(func(x any) bool {
 			switch x := x.(type) {

@@ -169,7 +169,6 @@ func (s *Snapshot) Eval(ctx context.Context, document string, input any) (any, e
 	if err != nil || !ref.IsGround() || !ref.HasPrefix(ast.DefaultRootRef) {
 		return nil, fmt.Errorf("%q is no document: name one as authz.decision", document)
 	}
-	a := newAnalyzer(s.compiler)
 	q, err := s.prepare(ref)
 	if err != nil {
 		return nil, err
@@ -180,7 +179,7 @@ func (s *Snapshot) Eval(ctx context.Context, document string, input any) (any, e
 			return nil, fmt.Errorf("read the input: %w", err)
 		}
 	}
-	result, err := s.evaluate(ctx, q, mayRunLong(a, ref), value, s.options.Now())
+	result, err := s.evaluate(ctx, q, mayRunLong(newAnalyzer(s.compiler), ref), value, s.options.Now())
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", ref, err)
 	}

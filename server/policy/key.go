@@ -39,12 +39,7 @@ func keyWriters(reads readSet) []keyWriter[*authz.Request] {
 		if len(path) == 0 {
 			return wholeKey(requestMembers)
 		}
-		write, known := keyOf(requestMembers, path)
-		if !known {
-			// The input is made by the same table, and so never has it.
-			write = func(key []byte, _ *authz.Request) []byte { return append(key, kindAbsent) }
-		}
-		list = append(list, write)
+		list = append(list, keyOf(requestMembers, path))
 	}
 	return list
 }
@@ -60,21 +55,18 @@ func wholeKey[From any](table []*member[From]) []keyWriter[From] {
 
 // subjectKey writes a subject, or what a path leads to below it.
 func subjectKey(path []string) keyWriter[*authz.Subject] {
-	if len(path) == 0 {
-		all := wholeKey(subjectMembers)
-		return func(key []byte, s *authz.Subject) []byte {
-			key = append(key, kindObject)
-			for _, write := range all {
-				key = write(key, s)
-			}
-			return key
+	if len(path) > 0 {
+		// A subject without the member and no subject are one to the policy here.
+		return keyOf(subjectMembers, path)
+	}
+	all := wholeKey(subjectMembers)
+	return func(key []byte, s *authz.Subject) []byte {
+		key = append(key, kindObject)
+		for _, write := range all {
+			key = write(key, s)
 		}
+		return key
 	}
-	if write, known := keyOf(subjectMembers, path); known {
-		return write
-	}
-	// A subject without the member and no subject are one to the policy here.
-	return func(key []byte, _ *authz.Subject) []byte { return append(key, kindAbsent) }
 }
 
 // appendWithin writes the value that a path leads to.

@@ -200,14 +200,14 @@ func whole[From any](write keyWriter[From]) func([]string) keyWriter[From] {
 	return func([]string) keyWriter[From] { return write }
 }
 
-// keyOf makes what writes a member below an object that has those of a table, and
-// true; false where the table has no such member.
-func keyOf[From any](table []*member[From], path []string) (keyWriter[From], bool) {
+// keyOf makes what writes a member below an object that has those of a table. One
+// that the table does not have is always absent: the object is made by it.
+func keyOf[From any](table []*member[From], path []string) keyWriter[From] {
 	i := slices.IndexFunc(table, func(row *member[From]) bool { return row.name == path[0] })
 	if i < 0 {
-		return nil, false
+		return func(key []byte, _ From) []byte { return append(key, kindAbsent) }
 	}
-	return table[i].key(path[1:]), true
+	return table[i].key(path[1:])
 }
 
 func term(v ast.Value, err error) (*ast.Term, error) {

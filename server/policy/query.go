@@ -29,26 +29,32 @@ func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", ref, err)
 	}
-	nop, none := metrics.NoOp(), map[string]any{}
+	none := map[string]any{}
 	return &query{
 		fresh: func() *evaluation {
 			e := &evaluation{}
 			e.found = e.keep
-			e.topdown = topdown.NewQuery(body).
+			e.topdown = s.topdown(body).
 				WithQueryCompiler(c).
-				WithCompiler(s.compiler).
-				WithStore(s.store).
-				WithTransaction(s.txn).
-				WithMetrics(nop).
-				WithBaseCache(s.documents).
 				WithVirtualCache(&e.rules).
 				WithInterQueryBuiltinValueCache(s.patterns).
-				WithBuiltins(bounded).
 				WithPrintHook(s.prints).
 				WithRequestMetadata(none) // or one is made each time
 			return e
 		},
 	}, nil
+}
+
+// topdown is what all evaluations of the snapshot have in common: its rules and
+// data, bounded builtins, and no metrics.
+func (s *Snapshot) topdown(body ast.Body) *topdown.Query {
+	return topdown.NewQuery(body).
+		WithCompiler(s.compiler).
+		WithStore(s.store).
+		WithTransaction(s.txn).
+		WithMetrics(metrics.NoOp()).
+		WithBaseCache(s.documents).
+		WithBuiltins(bounded)
 }
 
 func (q *query) evaluation() *evaluation {

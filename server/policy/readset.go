@@ -63,6 +63,7 @@ type expression struct {
 	calls    []*ruleReads
 	source   *ast.Expr
 	with     bool
+	pairs    bool // see pairs
 }
 
 // branch is one body of a rule: its own, or an else.
@@ -73,7 +74,6 @@ type branch struct {
 
 // ruleReads is what a rule mentions.
 type ruleReads struct {
-	source   *ast.Rule
 	branches []branch
 }
 
@@ -134,7 +134,7 @@ func (a *analyzer) rule(rule *ast.Rule) *ruleReads {
 	if known := a.rules[rule]; known != nil {
 		return known
 	}
-	r := &ruleReads{source: rule}
+	r := &ruleReads{}
 	a.rules[rule] = r
 	for link := rule; link != nil; link = link.Else {
 		b := branch{head: a.head(link.Head)}
@@ -160,7 +160,7 @@ func (a *analyzer) head(h *ast.Head) *expression {
 }
 
 func (a *analyzer) expression(source *ast.Expr) *expression {
-	e := &expression{source: source, with: len(source.With) > 0}
+	e := &expression{source: source, with: len(source.With) > 0, pairs: pairs(source)}
 	a.collect(e, source)
 	return e
 }
@@ -209,7 +209,7 @@ func (a *analyzer) reference(e *expression, ref ast.Ref, location *ast.Location)
 			return // a variable, such as a function's argument
 		}
 		e.builtins = append(e.builtins, name)
-		if b.Nondeterministic || slices.Contains(unstableBuiltins, name) {
+		if isUnstable(b) {
 			e.unstable = append(e.unstable, use{name, location})
 		}
 	}
@@ -223,6 +223,12 @@ var unstableBuiltins = []string{
 	"io.jwt.decode_verify",
 	"json.match_schema",
 	"json.verify_schema",
+}
+
+// isUnstable reports whether a builtin's result may change although its operands
+// don't.
+func isUnstable(b *ast.Builtin) bool {
+	return b.Nondeterministic || slices.Contains(unstableBuiltins, b.Name)
 }
 
 // constantPath is the part of a reference to the input that is constant.

@@ -97,7 +97,7 @@ func note(c *content, s *Snapshot, o Options) {
 func unrepeatable(modules map[string]*ast.Module, builtins []*ast.Builtin) string {
 	unstable := make(map[string]bool)
 	for _, b := range builtins {
-		unstable[b.Name] = b.Nondeterministic || slices.Contains(unstableBuiltins, b.Name) ||
+		unstable[b.Name] = isUnstable(b) ||
 			(strings.HasPrefix(b.Name, "time.") && !slices.Contains(zonelessBuiltins, b.Name))
 	}
 	found := ""

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"github.com/stagedoor/stagedoor/server/authz"
@@ -148,7 +147,7 @@ func (c *closing) variables(node any) (list []ast.Var, plain bool) {
 // dependsOnRouteOnly reports whether an expression reads route and method at
 // most, and nothing unstable, and can be stopped while it is evaluated.
 func (c *closing) dependsOnRouteOnly(e *expression) bool {
-	if e.with || len(e.unstable) > 0 || e.source != nil && pairs(ast.Body{e.source}) {
+	if e.with || len(e.unstable) > 0 || e.pairs {
 		return false
 	}
 	for _, p := range e.reads {
@@ -249,13 +248,7 @@ func (s *Snapshot) holds(ctx context.Context, query ast.Body, input ast.Value, r
 		return unknown
 	}
 	v := fails
-	err := topdown.NewQuery(query).
-		WithCompiler(s.compiler).
-		WithBuiltins(bounded).
-		WithStore(s.store).
-		WithTransaction(s.txn).
-		WithMetrics(metrics.NoOp()).
-		WithBaseCache(s.documents).
+	err := s.topdown(query).
 		WithVirtualCache(rules).
 		WithInput(ast.NewTerm(input)).
 		WithCancel(untilDone{ctx}).

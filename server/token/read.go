@@ -41,7 +41,7 @@ func read(raw string) (*compact, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compact{claims: p.claims, signed: raw[:strings.LastIndexByte(raw, '.')], signature: p.signature}
+	c := &compact{claims: p.claims, signed: p.signed, signature: p.signature}
 	if c.header, err = readHeader(p.header); err != nil {
 		return nil, err
 	}
@@ -56,8 +56,11 @@ func read(raw string) (*compact, error) {
 	return c, nil
 }
 
-// parts are those of a token, decoded.
-type parts struct{ header, claims, signature []byte }
+// parts are those of a token, decoded, and what it is that was signed.
+type parts struct {
+	header, claims, signature []byte
+	signed                    string
+}
 
 // decode splits a token in three and decodes them. The signature may be empty
 // here: whether there has to be one is for the algorithm to say.
@@ -70,6 +73,7 @@ func decode(raw string) (p parts, err error) {
 	if !found || !more || strings.Contains(signature, ".") {
 		return parts{}, refuse(authz.TokenMalformed, "it does not have exactly three parts")
 	}
+	p.signed = raw[:len(first)+len(".")+len(second)]
 	if p.header, err = decodeSegment(first); err != nil {
 		return parts{}, err
 	}

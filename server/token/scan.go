@@ -14,11 +14,6 @@ import (
 // maxDepth is how deeply objects and arrays may nest, the outermost included.
 const maxDepth = 16
 
-// maxNumber is how long a number may be, in bytes. Tokens carry times and small
-// counts, a float64 needs 24 bytes and a 128-bit integer 40, but each digit more
-// makes computing with it dearer than the digit before did.
-const maxNumber = 64
-
 // minExponent is the smallest exponent of ten that a number may have, well below
 // float64's smallest: 1e-99999999 is zero to one reader, and to another a
 // fraction that takes minutes to write out.
@@ -26,9 +21,9 @@ const minExponent = -999
 
 // scanObject checks that data is one JSON object that every reader understands
 // alike: strict RFC 8259 grammar, valid UTF-8, no lone surrogate, no member twice
-// in one object (compared as decoded), no number beyond float64 or
-// longer than [maxNumber], no more than
-// [maxDepth] levels, nothing after it. It decodes nothing that it need not.
+// in one object (compared as decoded), no number beyond float64 or longer than
+// [authz.MaxNumber], no more than [maxDepth] levels, nothing after it. It decodes
+// nothing that it need not.
 //
 // visit, unless nil, gets each member of the outermost object: its decoded name
 // and its value's JSON text. Both are valid during the call only. It is called
@@ -306,7 +301,7 @@ func (s *scanner) number() error {
 			return errSyntax()
 		}
 	}
-	if s.at-start > maxNumber {
+	if s.at-start > authz.MaxNumber {
 		return refuse(authz.TokenMalformed, "a number is too long")
 	}
 	if exponent > start && s.data[exponent-1] == '-' {
