@@ -66,9 +66,10 @@ const (
 	rowKnown     = "Stagedoor, cold: token known, decision new"
 	rowCachesOff = "Stagedoor, caches off"
 	rowOPA       = "opa run --server"
-	// evenly is behind the name of a row whose server has Stagedoor's garbage
-	// collection.
-	evenly = " with GOGC=400"
+	// evenGC gives a server Stagedoor's garbage collection, and evenly is behind the
+	// name of its row.
+	evenGC = "GOGC=400"
+	evenly = " with " + evenGC
 )
 
 // http measures the whole path.
@@ -93,11 +94,7 @@ func (b *bench) http(ctx context.Context, r *result) error {
 
 // contenders starts the servers and makes the loads.
 func (b *bench) contenders(ctx context.Context) ([]*contender, error) {
-	stateDir, err := b.copyState()
-	if err != nil {
-		return nil, err
-	}
-	warm, err := b.start(ctx, b.stagedoor("stagedoor", stateDir))
+	warm, err := b.startFresh(ctx, "stagedoor")
 	if err != nil {
 		return nil, err
 	}
@@ -118,15 +115,11 @@ func (b *bench) contenders(ctx context.Context) ([]*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	evenGin, err := bare("gin-gogc", "gin", "GOGC=400")
+	evenGin, err := bare("gin-gogc", "gin", evenGC)
 	if err != nil {
 		return nil, err
 	}
-	stateDir, err = b.copyState()
-	if err != nil {
-		return nil, err
-	}
-	off, err := b.start(ctx, b.stagedoor("stagedoor-off", stateDir, b.programs.cachesOff...))
+	off, err := b.startFresh(ctx, "stagedoor-off", b.programs.cachesOff...)
 	if err != nil {
 		return nil, err
 	}
@@ -134,10 +127,7 @@ func (b *bench) contenders(ctx context.Context) ([]*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	if stateDir, err = b.copyState(); err != nil {
-		return nil, err
-	}
-	query, err := b.start(ctx, b.stagedoor("stagedoor-query", stateDir, "--policies", policies, "--data", data))
+	query, err := b.startFresh(ctx, "stagedoor-query", "--policies", policies, "--data", data)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +135,7 @@ func (b *bench) contenders(ctx context.Context) ([]*contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	evenOPA, _, err := b.startOPA(ctx, []string{"GOGC=400"}, "/items/"+knownItem, "/items/{id}", "client", "team-000000")
+	evenOPA, _, err := b.startOPA(ctx, []string{evenGC}, "/items/"+knownItem, "/items/{id}", "client", "team-000000")
 	if err != nil {
 		return nil, err
 	}
@@ -279,36 +269,38 @@ func shares(p *process) map[int]time.Duration {
 
 // summarize fills in the medians; base are the samples that the ratios are to.
 func (r *row) summarize(base []sample) {
-	var rps, ratios, cpuRatios []float64
+	var rps []float64
 	var p50, p99, cpu []time.Duration
-	for i, s := range r.Samples {
-		rps, p50, p99, cpu = append(rps, s.RPS), append(p50, s.P50), append(p99, s.P99), append(cpu, s.CPU)
-		if i < len(base) {
-			ratios = append(ratios, s.RPS/base[i].RPS)
-			if base[i].CPU > 0 {
-				cpuRatios = append(cpuRatios, float64(s.CPU)/float64(base[i].CPU))
-			}
-		}
-	}
 	for _, s := range r.Samples {
+		rps, p50, p99, cpu = append(rps, s.RPS), append(p50, s.P50), append(p99, s.P99), append(cpu, s.CPU)
 		r.Failed += s.Failed
 	}
 	r.RPS, r.P50, r.P99, r.CPU = medianFloat(rps), medianTime(p50), medianTime(p99), medianTime(cpu)
-	if len(ratios) > 0 {
-		r.Ratio = medianFloat(ratios)
+	r.Ratio, _ = perRound(r.Samples, base, rateOf)
+	r.CPURatio, _ = perRound(r.Samples, base, cpuEach)
+}
+
+func rateOf(s sample) float64  { return s.RPS }
+func cpuEach(s sample) float64 { return float64(s.CPU) }
+
+// perRound is the median of each round's quotient of two rows' samples; false where
+// there is none.
+func perRound(above, below []sample, of func(sample) float64) (float64, bool) {
+	var quotients []float64
+	for round := range min(len(above), len(below)) {
+		if divisor := of(below[round]); divisor > 0 {
+			quotients = append(quotients, of(above[round])/divisor)
+		}
 	}
-	if len(cpuRatios) > 0 {
-		r.CPURatio = medianFloat(cpuRatios)
+	if len(quotients) == 0 {
+		return 0, false
 	}
+	return medianFloat(quotients), true
 }
 
 // startPair starts Stagedoor and bare Gin, which serves the same items.
 func (b *bench) startPair(ctx context.Context) (stagedoor, gin *process, err error) {
-	stateDir, err := b.copyState()
-	if err != nil {
-		return nil, nil, err
-	}
-	if stagedoor, err = b.start(ctx, b.stagedoor("stagedoor", stateDir)); err != nil {
+	if stagedoor, err = b.startFresh(ctx, "stagedoor"); err != nil {
 		return nil, nil, err
 	}
 	_, items, err := b.makeItems(ctx, stagedoor)

@@ -90,11 +90,7 @@ func (b *bench) capacity(ctx context.Context, r *result) (float64, error) {
 			return row.RPS, nil
 		}
 	}
-	stateDir, err := b.copyState()
-	if err != nil {
-		return 0, err
-	}
-	p, err := b.start(ctx, b.stagedoor("stagedoor", stateDir))
+	p, err := b.startFresh(ctx, "stagedoor")
 	if err != nil {
 		return 0, err
 	}

@@ -32,11 +32,7 @@ const otherRate = 200
 
 // logins logs many accounts in at once, each with the right password.
 func (b *bench) logins(ctx context.Context, r *result) error {
-	stateDir, err := b.copyState()
-	if err != nil {
-		return err
-	}
-	server, err := b.start(ctx, b.stagedoor("stagedoor-logins", stateDir))
+	server, err := b.startFresh(ctx, "stagedoor-logins")
 	if err != nil {
 		return err
 	}

@@ -154,38 +154,50 @@ func (p *process) cpu() (time.Duration, error) {
 // tick is the unit of /proc/PID/stat (proc(5)): USER_HZ is 100 on Linux.
 const tick = 10 * time.Millisecond
 
-func cpuOf(pid int) (time.Duration, error) {
+// The fields of /proc/PID/stat that are of use here, by their number in proc(5).
+const (
+	statFaults = 10 // minflt
+	statUser   = 14 // utime
+	statSystem = 15 // stime
+)
+
+// stat reads some fields of /proc/PID/stat.
+func stat(pid int, numbers ...int) ([]int, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	// The name, in parentheses, may have spaces. utime and stime are fields 14 and
-	// 15, and the first after the name is field 3.
+	// The name, in parentheses, may have spaces. The first after it is field 3.
+	const first = 3
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat is too short", pid)
+	values := make([]int, len(numbers))
+	for i, number := range numbers {
+		if number-first >= len(fields) {
+			return nil, fmt.Errorf("/proc/%d/stat is too short", pid)
+		}
+		if values[i], err = strconv.Atoi(fields[number-first]); err != nil {
+			return nil, err
+		}
 	}
-	user, err := strconv.Atoi(fields[11])
+	return values, nil
+}
+
+func cpuOf(pid int) (time.Duration, error) {
+	used, err := stat(pid, statUser, statSystem)
 	if err != nil {
 		return 0, err
 	}
-	system, err := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * tick, err
+	return time.Duration(used[0]+used[1]) * tick, nil
 }
 
 // faults is how many pages the process had the kernel map for it without reading
 // them from a disk.
-func (p *process) faults() (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+func (p *process) faults() (int, error) {
+	found, err := stat(p.cmd.Process.Pid, statFaults)
 	if err != nil {
 		return 0, fmt.Errorf("reading the page faults of %s: %w", p.name, err)
 	}
-	// minflt is field 10; see cpuOf.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < 8 {
-		return 0, fmt.Errorf("/proc/%d/stat is too short", p.cmd.Process.Pid)
-	}
-	return strconv.ParseInt(fields[7], 10, 64)
+	return found[0], nil
 }
 
 // memory is the resident set size in bytes, and the part of it that is no file's.

@@ -48,11 +48,7 @@ func (b *bench) reload(ctx context.Context, r *result) error {
 	if err != nil {
 		return err
 	}
-	stateDir, err := b.copyState()
-	if err != nil {
-		return err
-	}
-	server, err := b.start(ctx, b.stagedoor("stagedoor-reload", stateDir, "--policies", policies, "--data", data))
+	server, err := b.startFresh(ctx, "stagedoor-reload", "--policies", policies, "--data", data)
 	if err != nil {
 		return err
 	}

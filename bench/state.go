@@ -126,6 +126,15 @@ func (b *bench) copyState() (string, error) {
 	return dir, nil
 }
 
+// startFresh starts Stagedoor on a state of its own, with further flags.
+func (b *bench) startFresh(ctx context.Context, name string, flags ...string) (*process, error) {
+	stateDir, err := b.copyState()
+	if err != nil {
+		return nil, err
+	}
+	return b.start(ctx, b.stagedoor(name, stateDir, flags...))
+}
+
 // stagedoor says how to start Stagedoor on a state, with further flags.
 func (b *bench) stagedoor(name, stateDir string, flags ...string) launch {
 	if b.smoke {

@@ -77,24 +77,23 @@ func verdicts(r *result) []verdict {
 	}
 	// compare judges the quotient of two rows, and shows that to a third beside it.
 	compare := func(what, over, under, even string, of func(sample) float64, must, aim bound) {
-		value, found := perRound(r.HTTP, over, under, of)
+		above := samplesOf(r.HTTP, over)
+		value, found := perRound(above, samplesOf(r.HTTP, under), of)
 		if !found {
 			return
 		}
 		add(what, value, must, aim, plain)
-		if value, found := perRound(r.HTTP, over, even, of); found {
+		if value, found := perRound(above, samplesOf(r.HTTP, even), of); found {
 			all[len(all)-1].Even = plain(value)
 		}
 	}
-	rate := func(s sample) float64 { return s.RPS }
-	cpu := func(s sample) float64 { return float64(s.CPU) }
 	mixed := fmt.Sprintf(", %d subjects × %d paths, Zipf", r.Size.Subjects, r.Size.Paths)
-	compare("warm authorised ÷ bare Gin, requests per second, one subject", rowWarm, rowGin, rowGin+evenly, rate, least(0.82), least(0.90))
-	compare("warm authorised ÷ bare Gin, requests per second"+mixed, rowMixed, rowGinMixed, rowGinMixed+evenly, rate, least(0.75), least(0.85))
-	compare("CPU per warm request ÷ bare Gin, one subject", rowWarm, rowGin, rowGin+evenly, cpu, most(1.28), most(1.15))
-	compare("CPU per warm request ÷ bare Gin"+mixed, rowMixed, rowGinMixed, rowGinMixed+evenly, cpu, most(1.28), most(1.15))
-	compare("cold ÷ bare Gin: token new", rowCold, rowGinEach, rowGinEach+evenly, rate, least(0.20), least(0.30))
-	compare("cold ÷ bare Gin: token known, decision new", rowKnown, rowGinCount, rowGinCount+evenly, rate, least(0.35), least(0.50))
+	compare("warm authorised ÷ bare Gin, requests per second, one subject", rowWarm, rowGin, rowGin+evenly, rateOf, least(0.82), least(0.90))
+	compare("warm authorised ÷ bare Gin, requests per second"+mixed, rowMixed, rowGinMixed, rowGinMixed+evenly, rateOf, least(0.75), least(0.85))
+	compare("CPU per warm request ÷ bare Gin, one subject", rowWarm, rowGin, rowGin+evenly, cpuEach, most(1.28), most(1.15))
+	compare("CPU per warm request ÷ bare Gin"+mixed, rowMixed, rowGinMixed, rowGinMixed+evenly, cpuEach, most(1.28), most(1.15))
+	compare("cold ÷ bare Gin: token new", rowCold, rowGinEach, rowGinEach+evenly, rateOf, least(0.20), least(0.30))
+	compare("cold ÷ bare Gin: token known, decision new", rowKnown, rowGinCount, rowGinCount+evenly, rateOf, least(0.35), least(0.50))
 	for _, s := range r.Stages {
 		switch s.Name {
 		case stageUncachedDecision:
@@ -105,7 +104,7 @@ func verdicts(r *result) []verdict {
 		}
 	}
 	all = append(all, growthVerdicts(r.Growth)...)
-	compare("warm ÷ `opa run --server`", rowWarm, rowOPA, rowOPA+evenly, rate, least(5), least(7))
+	compare("warm ÷ `opa run --server`", rowWarm, rowOPA, rowOPA+evenly, rateOf, least(5), least(7))
 	if r.Start != nil {
 		add(fmt.Sprintf("start to first decision, %d accounts", r.Start.Accounts), float64(r.Start.Median), most(100e6), most(50e6), millis)
 		add("memory idle", float64(r.Start.IdleResident), most(50e6), bound{}, megabytes)
@@ -125,27 +124,13 @@ func verdicts(r *result) []verdict {
 	return all
 }
 
-// perRound is the median of each round's quotient of two rows, where both were
-// measured.
-func perRound(rows []row, over, under string, of func(sample) float64) (float64, bool) {
-	find := func(name string) []sample {
-		i := slices.IndexFunc(rows, func(w row) bool { return w.Name == name })
-		if i < 0 {
-			return nil
-		}
-		return rows[i].Samples
+// samplesOf are those of the row of that name; none where it was not measured.
+func samplesOf(rows []row, name string) []sample {
+	i := slices.IndexFunc(rows, func(w row) bool { return w.Name == name })
+	if i < 0 {
+		return nil
 	}
-	above, below := find(over), find(under)
-	var quotients []float64
-	for round := range min(len(above), len(below)) {
-		if divisor := of(below[round]); divisor > 0 {
-			quotients = append(quotients, of(above[round])/divisor)
-		}
-	}
-	if len(quotients) == 0 {
-		return 0, false
-	}
-	return medianFloat(quotients), true
+	return rows[i].Samples
 }
 
 // growthVerdicts compare the largest size with the smallest: the worse of cached
