@@ -102,8 +102,13 @@ type Subject struct {
 	ID         string
 	Username   string
 	Roles      []string
+	// Scopes are those that a client is registered with, or that an external
+	// subject's token grants, as the configuration maps them; nil for accounts.
+	Scopes     []string
 	Disabled   bool
 	Attributes map[string]any
+	// Issuer names who vouches for an external subject; empty for our own.
+	Issuer string
 	// Prepared is the policy engine's own form of the other members, made once for
 	// a subject that is kept; nil where the engine has not seen it. Whoever changes
 	// another member takes it away.

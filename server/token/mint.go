@@ -106,7 +106,10 @@ func (k *Keyring) Mint(registered Registered, extra map[string]any) (raw, jti st
 		claims["preferred_username"] = registered.PreferredUsername
 	}
 
-	signing := k.current.Load().signing
+	signing := k.current.Load().signing(now)
+	if signing == nil {
+		return "", "", time.Time{}, fmt.Errorf("mint a token: no key signs with %s now", k.admin.Algorithm)
+	}
 	unsigned := jwt.NewWithClaims(method(signing.algorithm), claims)
 	unsigned.Header["typ"] = accessTokenType
 	unsigned.Header["kid"] = signing.id
