@@ -31,7 +31,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if audience == "" {
 		audience = s.issuer
 	}
-	verifier := newVerifier(s.keyring, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB))
+	verifier := newVerifier(s.keyring, s.trusted, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB))
 	authenticator := account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{
 		DisableThrottle: !s.cfg.LoginThrottle, Logger: s.logger,
 	})

@@ -29,6 +29,7 @@ type memoryStore struct {
 	mu     sync.Mutex
 	keys   map[string]Key
 	events []KeyEvent
+	doomed sync.Map
 	err    error
 }
 
