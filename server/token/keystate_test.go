@@ -114,8 +114,6 @@ func TestRotation(t *testing.T) {
 				t.Error("the former key is not published")
 			}
 
-			long := testRegistered()
-			long.Lifetime = time.Hour
 			l.pass(time.Hour - time.Second)
 			l.wantRefusedAs(t, last, authz.TokenExpired)
 			if l.states(t)[old] != KeyFormer {
