@@ -50,12 +50,15 @@ func (f secretFlag) fill(cfg *server.Config) (err error) {
 	return err
 }
 
-// withKeys runs f on the keys of the state, which must exist.
-func withKeys(ctx context.Context, e *env, secret secretFlag, f func(*server.Keys) error) error {
+// withKeys runs f on the keys of the state, which must exist. A command that reads
+// no private key needs no secret, and has nil.
+func withKeys(ctx context.Context, e *env, secret *secretFlag, f func(*server.Keys) error) error {
 	cfg := server.DefaultConfig()
 	cfg.State = e.state
-	if err := secret.fill(&cfg); err != nil {
-		return err
+	if secret != nil {
+		if err := secret.fill(&cfg); err != nil {
+			return err
+		}
 	}
 	keys, err := server.OpenKeys(ctx, cfg)
 	if err != nil {
@@ -84,7 +87,7 @@ A key that was retired, or has expired, is listed until the first rotation a mon
 
 // Run prints all keys, the signing one first. It needs no secret.
 func (c *keyListCmd) Run(ctx context.Context, e *env) error {
-	return withKeys(ctx, e, secretFlag{}, func(keys *server.Keys) error {
+	return withKeys(ctx, e, nil, func(keys *server.Keys) error {
 		all, err := keys.List(ctx)
 		if err != nil {
 			return err
@@ -140,7 +143,7 @@ With --now others may refuse new tokens until they fetch the keys again. If a ne
 
 // Run makes the next key.
 func (c *keyRotateCmd) Run(ctx context.Context, e *env) error {
-	return withKeys(ctx, e, c.secretFlag, func(keys *server.Keys) error {
+	return withKeys(ctx, e, &c.secretFlag, func(keys *server.Keys) error {
 		key, err := keys.Rotate(ctx, c.AtOnce)
 		if err != nil {
 			return err
@@ -158,12 +161,13 @@ func (c *keyRotateCmd) Run(ctx context.Context, e *env) error {
 }
 
 type keyRetireCmd struct {
-	ID  string `arg:"" help:"The key's id."`
-	Yes bool   `help:"Do not ask. Only a terminal is asked at all." short:"y"`
+	ID   string `arg:"" help:"The key's id."`
+	Last bool   `help:"Also the key that signs while no other one does: the server makes another."`
+	Yes  bool   `help:"Do not ask. Only a terminal is asked at all." short:"y"`
 }
 
 func (*keyRetireCmd) Help() string {
-	return `Every token that the key has signed is refused: by this state's servers within a second, by others when they fetch the keys again. The private key is erased; there is no way back. The key that signs can't be retired before another one does.
+	return `Every token that the key has signed is refused: by this state's servers within a second, by others when they fetch the keys again. The private key is erased; there is no way back. The key that signs can't be retired before another one does, unless with --last: it is for a lost STAGEDOOR_SECRET_KEY, without which no other one can be made beside it.
 
   stagedoor key list
   stagedoor key rotate --now
@@ -172,7 +176,7 @@ func (*keyRetireCmd) Help() string {
 
 // Run asks, at a terminal and unless --yes is given, and retires the key.
 func (c *keyRetireCmd) Run(ctx context.Context, e *env) error {
-	return withKeys(ctx, e, secretFlag{}, func(keys *server.Keys) error {
+	return withKeys(ctx, e, nil, func(keys *server.Keys) error {
 		if !c.Yes && isTerminal(e.stdin) {
 			sure, err := confirm(ctx, e, fmt.Sprintf("Refuse every token that %s has signed, and erase it?", printable(c.ID)))
 			if err != nil {
@@ -182,7 +186,11 @@ func (c *keyRetireCmd) Run(ctx context.Context, e *env) error {
 				return errors.New("nothing was changed")
 			}
 		}
-		if err := keys.Retire(ctx, c.ID); err != nil {
+		retire := keys.Retire
+		if c.Last {
+			retire = keys.RetireLast
+		}
+		if err := retire(ctx, c.ID); err != nil {
 			return err
 		}
 		fmt.Fprintf(e.stdout, "Retired %s.\n", printable(c.ID))
@@ -230,7 +238,7 @@ func (c *keyRekeyCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	return withKeys(ctx, e, c.secretFlag, func(keys *server.Keys) error {
+	return withKeys(ctx, e, &c.secretFlag, func(keys *server.Keys) error {
 		n, err := keys.Rekey(ctx, to)
 		if err != nil {
 			return err

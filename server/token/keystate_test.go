@@ -220,6 +220,22 @@ func TestRetirement(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of the last key", func(t *testing.T) {
+		l := newLab(t, sealedWith(newSealer(t, "a")))
+		old, raw := l.signing(), mint(t, l.keys, nil)
+		lost := KeyAdmin{Store: l.store, Algorithm: EdDSA, Now: l.clock.Now} // without the secret
+		if _, err := lost.Rotate(t.Context(), true); !errors.Is(err, ErrSealed) {
+			t.Errorf("rotated: %v", err)
+		}
+		if err := lost.RetireLast(t.Context(), old); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.keys.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l.wantRefused(t, raw)
+		l.wantGood(t, mint(t, l.keys, nil))
+	})
 	t.Run("of the next key lets the present one go on", func(t *testing.T) {
 		l := newLab(t, nil)
 		old, next := l.signing(), l.rotate(t, false)
