@@ -40,6 +40,11 @@ func secretKey(variable string) (string, error) {
 	if set && secret == "" {
 		return "", usageError(variable + " is set, but empty: unset it, or set it to a secret, such as from `openssl rand -base64 48`")
 	}
+	if set {
+		if _, err := token.NewSealer([]byte(secret)); err != nil {
+			return "", usageError(variable + ": " + err.Error())
+		}
+	}
 	return secret, nil
 }
 

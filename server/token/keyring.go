@@ -58,6 +58,8 @@ type Keyring struct {
 
 	reload    sync.Mutex // one Reload at a time, so that none undoes a later one
 	tendAfter time.Time  // of Tend alone
+	looking   sync.Mutex // over looked
+	looked    time.Time  // when the store was last asked for an unknown key
 	current   atomic.Pointer[ring]
 }
 
@@ -250,16 +252,61 @@ func (r *ring) publish(now time.Time) (jwks []byte, until time.Time, err error) 
 	return jwks, until, err
 }
 
-// find finds a key by its kid, which is never anything but a map's key.
-func (k *Keyring) find(_ context.Context, h header, now time.Time) (*verificationKey, bool) {
+// find implements keySource. The kid is never anything but a map's key. One that is
+// not known may be that of a key which another process has made a moment ago, so the
+// store is asked, however many tokens name one, 100 times a second at most.
+func (k *Keyring) find(ctx context.Context, h header, now time.Time) (*verificationKey, bool) {
 	if !h.hasKeyID {
 		return nil, false
 	}
-	found, known := k.current.Load().byID[h.keyID]
+	if key, found := k.current.Load().find(h.keyID, now); found || len(h.keyID) > maxKeyID {
+		return key, found
+	}
+	k.look(ctx)
+	return k.current.Load().find(h.keyID, now)
+}
+
+func (r *ring) find(kid string, now time.Time) (*verificationKey, bool) {
+	found, known := r.byID[kid]
 	if !known || !found.until.IsZero() && !now.Before(found.until) {
 		return nil, false
 	}
 	return found.key, true
+}
+
+const (
+	// lookInterval is how often the store is asked for a key that is not known.
+	lookInterval = 10 * time.Millisecond
+	// lookTimeout is how long that may take.
+	lookTimeout = 500 * time.Millisecond
+	// maxKeyID is longer than any of our kids.
+	maxKeyID = 64
+)
+
+// look reads the store again, unless that was done a moment ago. What goes wrong is
+// the poll's to report: here it means that the key is not known.
+func (k *Keyring) look(ctx context.Context) {
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	now := k.now()
+	if since := now.Sub(k.looked); !k.looked.IsZero() && since >= 0 && since < lookInterval {
+		return
+	}
+	k.looked = now
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if stored, err := k.admin.Store.Keys(ctx); err == nil && k.hasNews(stored) {
+		_ = k.Reload(ctx)
+	}
+}
+
+// hasNews reports whether a stored key is not in the ring.
+func (k *Keyring) hasNews(stored []Key) bool {
+	known := k.current.Load().byID
+	return slices.ContainsFunc(stored, func(key Key) bool {
+		_, found := known[key.ID]
+		return !found && !key.expired(k.now())
+	})
 }
 
 // holds implements keySource.
