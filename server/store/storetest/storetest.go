@@ -16,12 +16,16 @@ import (
 // Store is everything that a store implements.
 type Store interface {
 	account.AuthenticatorStore
+	account.ClientStore
+	account.SessionStore
+	account.RevocationStore
 	token.KeyStore
 	Setting(ctx context.Context, name string) (string, error)
 	SetSetting(ctx context.Context, name, value string) error
 	EnsureSetting(ctx context.Context, name, value string) (string, error)
 	Changed(ctx context.Context) (bool, error)
 	AccountChanges(ctx context.Context) (int64, error)
+	ClientChanges(ctx context.Context) (int64, error)
 	Close() error
 }
 
@@ -48,8 +52,26 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"success forgets one count and marks another", successForgets},
 		{"purging leaves what is young", purgingLeavesTheYoung},
 		{"changes of keys are atomic", keyChangesAreAtomic},
+		{"clients are kept whole", clientsAreKeptWhole},
+		{"clients are changed and removed", clientsAreChanged},
+		{"client changes are counted", clientChangesAreCounted},
+		{"assertions are used once", assertionsAreUsedOnce},
+		{"sessions are kept whole", sessionsAreKeptWhole},
+		{"sessions are listed", sessionsAreListed},
+		{"a rotation is one transaction", rotationIsOneTransaction},
+		{"no session has two live tokens", twoLiveTokensAreImpossible},
+		{"rotations at once have one successor", rotationsAtOnceHaveOneSuccessor},
+		{"sessions are revoked, and the gate hears of it", revocationOfSessions},
+		{"successors are erased after their time", successorsAreErased},
+		{"sessions that have ended are purged", endedSessionsArePurged},
+		{"revocations are kept until they expire", revocationsAreKept},
+		{"revocations are never missed", revocationsAreNeverMissed},
+		{"events are listed by query", eventsAreListed},
+		{"old events are purged", eventsArePurged},
+		{"no change without its event", eventsBelongToTheirChange},
 		{"keys are kept whole", keysAreKeptWhole},
 		{"a change of keys that fails changes nothing", failedKeyChangeChangesNothing},
+		{"a change of keys is audited", keyChangesAreAudited},
 		{"settings are kept", settingsAreKept},
 		{"everything survives re-opening", everythingSurvives},
 		{"changes are noticed", changesAreNoticed},
