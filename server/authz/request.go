@@ -98,10 +98,15 @@ const (
 // Subject is who asks, as they are now and not as they were when the token was
 // minted. It is shared by many requests and must not be changed.
 type Subject struct {
-	Kind       SubjectKind
-	ID         string
-	Username   string
-	Roles      []string
+	Kind     SubjectKind
+	ID       string
+	Username string
+	Roles    []string
+	// Scopes are carried beside those of the roles: a client's registered scopes, or
+	// those that an external subject's token maps to. Accounts have none.
+	Scopes []string
+	// Issuer is whose token an external subject presented; empty for our own.
+	Issuer     string
 	Disabled   bool
 	Attributes map[string]any
 	// Prepared is the policy engine's own form of the other members, made once for
