@@ -98,17 +98,17 @@ const (
 // Subject is who asks, as they are now and not as they were when the token was
 // minted. It is shared by many requests and must not be changed.
 type Subject struct {
-	Kind     SubjectKind
-	ID       string
-	Username string
-	Roles    []string
-	// Scopes are carried beside those of the roles: a client's registered scopes, or
-	// those that an external subject's token maps to. Accounts have none.
-	Scopes []string
-	// Issuer is whose token an external subject presented; empty for our own.
-	Issuer     string
+	Kind       SubjectKind
+	ID         string
+	Username   string
+	Roles      []string
+	// Scopes are those that a client is registered with, or that an external
+	// subject's token grants, as the configuration maps them; nil for accounts.
+	Scopes     []string
 	Disabled   bool
 	Attributes map[string]any
+	// Issuer names who vouches for an external subject; empty for our own.
+	Issuer string
 	// Prepared is the policy engine's own form of the other members, made once for
 	// a subject that is kept; nil where the engine has not seen it. Whoever changes
 	// another member takes it away.

@@ -297,7 +297,7 @@ func TestAttackKnownTokenOfAReplacedKey(t *testing.T) {
 func TestAttackKnownTokenThatIsRevoked(t *testing.T) {
 	revoked := map[string]bool{}
 	c := newCached(t, EdDSA, func(o *VerifierOptions) {
-		o.Revoked = func(v *Verified) bool { return revoked[v.ID] }
+		o.Revoked = func(_ context.Context, v *Verified) (bool, error) { return revoked[v.ID], nil }
 	})
 	revoked[c.first.ID] = true
 	for range 2 { // remembered, and then not

@@ -24,6 +24,16 @@ type KeyringOptions struct {
 	// store. Default: a random one, kept in the store. It must be nil for every
 	// other algorithm.
 	HMACSecret []byte
+	// Sealer encrypts the keys at rest; those that are stored in clear are encrypted
+	// when the ring is opened. Default: none, and the keys are stored in clear.
+	Sealer *Sealer
+	// MaxLifetime is the longest lifetime of the tokens that are minted; a key is
+	// kept for as long after it has signed its last one. Default 24 h.
+	MaxLifetime time.Duration
+	// RotateEvery has [Keyring.Tend] make a successor of the signing key when it has
+	// signed for that long. Default 0: only [Keyring.Rotate] does. It has no meaning
+	// for a given HMACSecret.
+	RotateEvery time.Duration
 	// Logger tells of keys made and claims left out. Default: discard.
 	Logger *slog.Logger
 	// Now is the clock. Default [time.Now].
@@ -35,22 +45,38 @@ type KeyringOptions struct {
 
 // Keyring holds the keys of our own issuer. It is safe for concurrent use.
 type Keyring struct {
-	store      KeyStore
-	algorithm  string
-	configured *signingKey // nil unless HMACSecret was given
-	logger     *slog.Logger
-	now        func() time.Time
-	rand       io.Reader
+	admin       KeyAdmin
+	configured  *signingKey // nil unless HMACSecret was given
+	lifetime    time.Duration
+	rotateEvery time.Duration
+	logger      *slog.Logger
+	now         func() time.Time
+	rand        io.Reader
 
-	reload  sync.Mutex // one Reload at a time, so that none undoes a later one
-	current atomic.Pointer[ring]
+	reload    sync.Mutex // one Reload at a time, so that none undoes a later one
+	tendAfter time.Time  // of Tend alone
+	current   atomic.Pointer[ring]
 }
 
-// ring is one state of a keyring. It is never changed.
+// ring is one state of a keyring. It is never changed; what signs, and what still
+// verifies, is found out by the clock.
 type ring struct {
-	signing *signingKey
-	byID    map[string]*verificationKey
-	jwks    []byte
+	configured *signingKey
+	algorithm  string
+	// stored are the keys as the store has them, and usable what they are good for,
+	// in the same order; nil for those that had expired when the ring was made.
+	stored []Key
+	usable []*signingKey
+	byID   map[string]held
+	jwks   []byte
+	// jwksUntil is when the first of the published keys expires; zero: never.
+	jwksUntil time.Time
+}
+
+// held is a key that verifies until it expires; zero: for good.
+type held struct {
+	key   *verificationKey
+	until time.Time
 }
 
 // OpenKeyring reads the keys of the store, and makes and stores one when there is
@@ -58,11 +84,11 @@ type ring struct {
 // fails, and on a stored key that can't be used.
 func OpenKeyring(ctx context.Context, store KeyStore, options KeyringOptions) (*Keyring, error) {
 	k := &Keyring{
-		store:     store,
-		algorithm: cmp.Or(options.Algorithm, EdDSA),
-		logger:    cmp.Or(options.Logger, slog.New(slog.DiscardHandler)),
-		now:       options.Now,
-		rand:      options.Rand,
+		lifetime:    options.MaxLifetime,
+		rotateEvery: options.RotateEvery,
+		logger:      cmp.Or(options.Logger, slog.New(slog.DiscardHandler)),
+		now:         options.Now,
+		rand:        options.Rand,
 	}
 	if k.now == nil {
 		k.now = time.Now
@@ -73,12 +99,14 @@ func OpenKeyring(ctx context.Context, store KeyStore, options KeyringOptions) (*
 	if store == nil {
 		return nil, errors.New("open the keyring: no key store was given")
 	}
-	if method(k.algorithm) == nil {
-		return nil, fmt.Errorf("open the keyring: %w", unknownAlgorithm(k.algorithm))
+	algorithm := cmp.Or(options.Algorithm, EdDSA)
+	k.admin = KeyAdmin{Store: store, Algorithm: algorithm, Sealer: options.Sealer, Now: k.now, Rand: k.rand}
+	if !slices.Contains(Algorithms(), algorithm) {
+		return nil, fmt.Errorf("open the keyring: %w", unknownAlgorithm(algorithm))
 	}
 	if options.HMACSecret != nil {
-		if k.algorithm != HS256 {
-			return nil, fmt.Errorf("open the keyring: an HS256 secret was given, but tokens are signed with %s: remove one of the two options", k.algorithm)
+		if algorithm != HS256 {
+			return nil, fmt.Errorf("open the keyring: an HS256 secret was given, but tokens are signed with %s: remove one of the two options", algorithm)
 		}
 		var err error
 		if k.configured, err = configuredKey(options.HMACSecret); err != nil {
@@ -92,23 +120,18 @@ func OpenKeyring(ctx context.Context, store KeyStore, options KeyringOptions) (*
 }
 
 // Reload reads the store again and swaps in what it holds: from then on, new keys
-// verify and removed ones do not. On an error the keys stay as they were.
+// verify and retired ones do not. On an error the keys stay as they were.
 func (k *Keyring) Reload(ctx context.Context) error {
 	k.reload.Lock()
 	defer k.reload.Unlock()
-	stored, err := k.store.Keys(ctx)
+	stored, made, err := k.admin.settle(ctx, k.lifetime, k.configured == nil)
 	if err != nil {
-		return fmt.Errorf("read the signing keys: %w", err)
+		return err
 	}
-	hasSigning := slices.ContainsFunc(stored, func(key Key) bool { return key.Algorithm == k.algorithm })
-	if k.configured == nil && !hasSigning {
-		made, err := k.makeKey(ctx)
-		if err != nil {
-			return err
-		}
-		stored = append(slices.Clip(stored), made)
+	if made != "" {
+		k.logger.Info("signing key made", slog.String("kid", made), slog.String("alg", k.admin.Algorithm))
 	}
-	next, err := newRing(stored, k.algorithm, k.configured, k.current.Load())
+	next, err := k.newRing(stored)
 	if err != nil {
 		return fmt.Errorf("read the signing keys: %w", err)
 	}
@@ -116,81 +139,212 @@ func (k *Keyring) Reload(ctx context.Context) error {
 	return nil
 }
 
-// makeKey stores a new key for the signing algorithm, or returns the one that
-// another process was faster with.
-func (k *Keyring) makeKey(ctx context.Context) (Key, error) {
-	fresh, err := generate(k.algorithm, k.now(), k.rand)
-	if err != nil {
-		return Key{}, err
+// newRing makes a ring of the stored keys. Those that the present ring has too stay
+// the same pointers: what was verified with them is remembered by it.
+func (k *Keyring) newRing(stored []Key) (*ring, error) {
+	r := &ring{
+		configured: k.configured, algorithm: k.admin.Algorithm,
+		stored: stored, usable: make([]*signingKey, len(stored)), byID: make(map[string]held, len(stored)+1),
 	}
-	kept, err := k.store.EnsureKey(ctx, fresh)
-	if err != nil {
-		return Key{}, fmt.Errorf("store a new signing key: %w", err)
+	if k.configured != nil {
+		r.byID[k.configured.id] = held{key: k.configured.verificationKey}
 	}
-	if kept.Algorithm != k.algorithm {
-		return Key{}, fmt.Errorf("store a new signing key: the store answered with a key for %q instead of %q", kept.Algorithm, k.algorithm)
-	}
-	if kept.ID == fresh.ID {
-		k.logger.Info("signing key made", slog.String("kid", kept.ID), slog.String("alg", kept.Algorithm))
-	}
-	return kept, nil
-}
-
-// newRing makes a ring of the stored keys. Those that the previous ring, which
-// may be nil, has too stay the same pointers: what was verified with them is
-// remembered by it.
-func newRing(stored []Key, algorithm string, configured *signingKey, previous *ring) (*ring, error) {
-	r := &ring{signing: configured, byID: make(map[string]*verificationKey, len(stored)+1)}
-	if configured != nil {
-		r.byID[configured.id] = configured.verificationKey
-	}
-	var published []*verificationKey
-	for _, key := range stored {
-		usable, err := parseKey(key)
+	previous, now := k.current.Load(), k.now()
+	for i, key := range stored {
+		if key.expired(now) {
+			continue
+		}
+		usable, err := k.usable(key, previous)
 		if err != nil {
 			return nil, err
 		}
-		if r.byID[usable.id] != nil {
+		if _, twice := r.byID[usable.id]; twice {
 			return nil, fmt.Errorf("two keys have the id %q: remove one from the store", usable.id)
 		}
-		if previous != nil && usable.verifiesAs(previous.byID[usable.id]) {
-			usable.verificationKey = previous.byID[usable.id]
-		}
-		r.byID[usable.id] = usable.verificationKey
-		if usable.algorithm != HS256 {
-			published = append(published, usable.verificationKey)
-		}
-		if configured == nil && usable.algorithm == algorithm && usable.youngerThan(r.signing) {
-			r.signing = usable
-		}
+		r.usable[i] = usable
+		r.byID[usable.id] = held{usable.verificationKey, key.ExpiresAt}
+	}
+	if k.configured == nil && r.signing(now) == nil {
+		return nil, fmt.Errorf("there is no key for %s", r.algorithm)
 	}
 	var err error
-	r.jwks, err = encodeJWKS(published)
+	r.jwks, r.jwksUntil, err = r.publish(now)
 	return r, err
 }
 
-// youngerThan orders keys by age, and those of one age by id, so that every
-// process signs with the same one.
-func (s *signingKey) youngerThan(other *signingKey) bool {
-	if other == nil {
-		return true
+// usable makes a stored key ready for use. One that the present ring has is taken
+// from there, also where it can no longer be decrypted: another process has
+// encrypted it with a secret that this one was not started with.
+func (k *Keyring) usable(key Key, previous *ring) (*signingKey, error) {
+	var known *signingKey
+	if previous != nil {
+		for i, before := range previous.stored {
+			if before.ID != key.ID || before.Algorithm != key.Algorithm || previous.usable[i] == nil {
+				continue
+			}
+			known = previous.usable[i]
+			if bytes.Equal(before.Secret, key.Secret) {
+				return known, nil
+			}
+		}
 	}
-	return cmp.Or(s.createdAt.Compare(other.createdAt), cmp.Compare(s.id, other.id)) > 0
+	opened, err := k.admin.Sealer.open(key)
+	if known != nil && (errors.Is(err, ErrWrongSecret) || errors.Is(err, ErrSealed)) {
+		k.logger.Warn("a signing key was encrypted with another secret: restart this server with it", slog.String("kid", key.ID))
+		return known, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	usable, err := parseKey(opened)
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && usable.verifiesAs(known.verificationKey) {
+		usable.verificationKey = known.verificationKey
+	}
+	return usable, nil
 }
 
-// verificationKey finds a key by its kid, which is never anything but a map's
-// key.
-func (k *Keyring) verificationKey(_ context.Context, kid string) (*verificationKey, bool) {
-	key, found := k.current.Load().byID[kid]
-	return key, found
+// signing is the key that signs at a moment, or nil.
+func (r *ring) signing(now time.Time) *signingKey {
+	if r.configured != nil {
+		return r.configured
+	}
+	if i := signer(r.stored, r.algorithm, now); i >= 0 {
+		return r.usable[i]
+	}
+	return nil
+}
+
+// publish encodes the public keys that verify at a moment, and says until when.
+func (r *ring) publish(now time.Time) (jwks []byte, until time.Time, err error) {
+	var published []*verificationKey
+	for i, key := range r.stored {
+		if r.usable[i] == nil || key.expired(now) || key.Algorithm == HS256 {
+			continue
+		}
+		published = append(published, r.usable[i].verificationKey)
+		if !key.ExpiresAt.IsZero() && (until.IsZero() || key.ExpiresAt.Before(until)) {
+			until = key.ExpiresAt
+		}
+	}
+	jwks, err = encodeJWKS(published)
+	return jwks, until, err
+}
+
+// find finds a key by its kid, which is never anything but a map's key.
+func (k *Keyring) find(_ context.Context, h header, now time.Time) (*verificationKey, bool) {
+	if !h.hasKeyID {
+		return nil, false
+	}
+	found, known := k.current.Load().byID[h.keyID]
+	if !known || !found.until.IsZero() && !now.Before(found.until) {
+		return nil, false
+	}
+	return found.key, true
+}
+
+// holds implements keySource.
+func (k *Keyring) holds(key *verificationKey, now time.Time) bool {
+	found := k.current.Load().byID[key.id]
+	return found.key == key && (found.until.IsZero() || now.Before(found.until))
 }
 
 // Signing returns the id and the algorithm of the key that signs new tokens.
 func (k *Keyring) Signing() (kid, algorithm string) {
-	signing := k.current.Load().signing
+	signing := k.current.Load().signing(k.now())
+	if signing == nil {
+		return "", k.admin.Algorithm
+	}
 	return signing.id, signing.algorithm
 }
 
-// JWKS returns the public keys as a JWK set (RFC 7517), ordered by kid. HMAC
-// secrets are never in it.
-func (k *Keyring) JWKS() []byte { return bytes.Clone(k.current.Load().jwks) }
+// JWKS returns the public keys as a JWK set (RFC 7517), ordered by kid: the next
+// and the former ones too. HMAC secrets are never in it.
+func (k *Keyring) JWKS() []byte {
+	r, now := k.current.Load(), k.now()
+	if r.jwksUntil.IsZero() || now.Before(r.jwksUntil) {
+		return bytes.Clone(r.jwks)
+	}
+	// It was encoded before, with more keys in it.
+	jwks, _, err := r.publish(now)
+	if err != nil {
+		return []byte(`{"keys":[]}`)
+	}
+	return jwks
+}
+
+// errConfigured: the key is not one that we could change.
+var errConfigured = errors.New("tokens are signed with the HS256 secret of a file: to change it, replace the file and restart the server")
+
+// Keys lists the keys of the store; see [KeyAdmin.List].
+func (k *Keyring) Keys(ctx context.Context) ([]KeyStatus, error) { return k.admin.List(ctx) }
+
+// Rotate makes the successor of the signing key; see [KeyAdmin.Rotate].
+func (k *Keyring) Rotate(ctx context.Context, atOnce bool) (Key, error) {
+	if k.configured != nil {
+		return Key{}, errConfigured
+	}
+	next, err := k.admin.Rotate(ctx, atOnce)
+	if err != nil {
+		return Key{}, err
+	}
+	return next, k.Reload(ctx)
+}
+
+// Retire takes a key back; see [KeyAdmin.Retire]. When it returns without an error,
+// the key's tokens are refused.
+func (k *Keyring) Retire(ctx context.Context, kid string) error {
+	if err := k.admin.Retire(ctx, kid); err != nil {
+		return err
+	}
+	return k.Reload(ctx)
+}
+
+// tendRetry is how long Tend waits after a failure.
+const tendRetry = time.Minute
+
+// Tend does what it is time for: it makes the next key by the schedule, and erases
+// the secrets of keys that have expired. It is to be called every second or so, by
+// one goroutine, and asks nothing of the store where there is nothing to do. Of
+// several processes on one store, one makes the key.
+func (k *Keyring) Tend(ctx context.Context) error {
+	now := k.now()
+	if now.Before(k.tendAfter) {
+		return nil
+	}
+	r := k.current.Load()
+	var err error
+	switch {
+	case r.signing(now) == nil, r.hasRemains(now):
+		err = k.Reload(ctx)
+	case k.isDue(r, now):
+		var next Key
+		next, err = k.Rotate(ctx, false)
+		if errors.Is(err, ErrRotationPending) { // another process was faster
+			err = k.Reload(ctx)
+		} else if err == nil {
+			k.logger.Info("next signing key made", slog.String("kid", next.ID), slog.String("alg", next.Algorithm), slog.Time("signs_from", next.ActivateAt))
+		}
+	}
+	if err != nil {
+		k.tendAfter = now.Add(tendRetry)
+	}
+	return err
+}
+
+// hasRemains reports whether a key that has expired still has its secret.
+func (r *ring) hasRemains(now time.Time) bool {
+	return slices.ContainsFunc(r.stored, func(key Key) bool { return key.expired(now) && len(key.Secret) > 0 })
+}
+
+// isDue reports whether the signing key needs a successor.
+func (k *Keyring) isDue(r *ring, now time.Time) bool {
+	if k.rotateEvery <= 0 || k.configured != nil {
+		return false
+	}
+	i := signer(r.stored, r.algorithm, now)
+	return i >= 0 && r.stored[i].RetireAt.IsZero() && !now.Before(r.stored[i].ActivateAt.Add(k.rotateEvery-publishAhead)) &&
+		waiting(r.stored, r.algorithm, now) < 0
+}
