@@ -98,10 +98,10 @@ const (
 // Subject is who asks, as they are now and not as they were when the token was
 // minted. It is shared by many requests and must not be changed.
 type Subject struct {
-	Kind       SubjectKind
-	ID         string
-	Username   string
-	Roles      []string
+	Kind     SubjectKind
+	ID       string
+	Username string
+	Roles    []string
 	// Scopes are those that a client is registered with, or that an external
 	// subject's token grants, as the configuration maps them; nil for accounts.
 	Scopes     []string

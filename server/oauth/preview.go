@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/authz"
 )
 
@@ -29,8 +30,9 @@ func (s *Service) Preview(ctx context.Context, subject authz.Subject, scope stri
 		return nil, err
 	}
 	who := &login{subject: subject, amr: []string{amrPassword}}
+	client := account.FirstParty()
 	p := &Preview{Request: &authz.GrantRequest{
-		GrantType: grantPassword, Subject: &who.subject, ClientID: FirstPartyClient,
+		GrantType: grantPassword, Subject: &who.subject, Client: s.grantClient(&client),
 		Scope: requested, AMR: who.amr, ClientIP: addrText(clientIP), Now: s.now(),
 	}}
 	if p.Grant, err = s.decide(ctx, p.Request); err != nil {
@@ -40,7 +42,7 @@ func (s *Service) Preview(ctx context.Context, subject authz.Subject, scope stri
 	if !decision.Allow {
 		decision = authz.Grant{Scope: requested}
 	}
-	result, err := s.sign(who, FirstPartyClient, decision)
+	result, err := s.sign(who, client.ID, "", decision)
 	if err != nil {
 		return nil, err
 	}
