@@ -33,17 +33,20 @@ const (
 // Server is one running Stagedoor. Make it with [New], run it with
 // [Server.Run], and give it back with [Server.Close].
 type Server struct {
-	cfg      Config
-	logger   *slog.Logger
-	store    *store.Store
-	accounts *account.Directory
-	engine   *policy.Engine
-	keyring  *token.Keyring
-	listener net.Listener
-	issuer   string
-	http     *http.Server
-	draining atomic.Bool
-	metrics  *metrics
+	cfg         Config
+	logger      *slog.Logger
+	store       *store.Store
+	accounts    *account.Directory
+	clients     *account.Clients
+	sessions    *account.Sessions
+	revocations *account.Revocations
+	engine      *policy.Engine
+	keyring     *token.Keyring
+	listener    net.Listener
+	issuer      string
+	http        *http.Server
+	draining    atomic.Bool
+	metrics     *metrics
 }
 
 // New validates the configuration, opens the state, loads the policy and binds
@@ -167,6 +170,10 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.engine.Watch(ctx) })
 	group.Go(func() error { return s.newPoll().run(ctx) })
+	group.Go(func() error {
+		s.doChores(ctx)
+		return nil
+	})
 	group.Go(func() error {
 		serve := s.http.Serve
 		if s.http.TLSConfig != nil {

@@ -49,9 +49,9 @@ func VerifyToken(ctx context.Context, cfg Config, raw string) (err error) {
 
 // newVerifier accepts the tokens of our own issuer. The size of its cache is in
 // bytes.
-func newVerifier(keyring *token.Keyring, issuer, audience string, cacheBytes int64) *token.Verifier {
+func newVerifier(keyring *token.Keyring, issuer, audience string, cacheBytes int64, revoked func(context.Context, *token.Verified) (bool, error)) *token.Verifier {
 	return token.NewVerifier(keyring, token.VerifierOptions{
-		Issuer: issuer, Audience: audience, Prepare: policy.PrepareClaims, CacheBytes: cacheBytes,
+		Issuer: issuer, Audience: audience, Prepare: policy.PrepareClaims, CacheBytes: cacheBytes, Revoked: revoked,
 	})
 }
 

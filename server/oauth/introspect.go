@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/token"
@@ -118,6 +120,8 @@ func audienceOf(verified *token.Verified) []string {
 	}
 	return nil
 }
+
+func seconds(t time.Time) json.Number { return json.Number(strconv.FormatInt(t.Unix(), 10)) }
 
 // introspectRefresh answers for a refresh token, which concerns the client that has
 // it and nobody else.

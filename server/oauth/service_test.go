@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -24,6 +25,7 @@ import (
 	"github.com/stagedoor/stagedoor/data"
 	"github.com/stagedoor/stagedoor/policies"
 	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/oauth"
 	"github.com/stagedoor/stagedoor/server/policy"
@@ -68,11 +70,33 @@ type house struct {
 	t        *testing.T
 	handler  http.Handler
 	clock    *clock
+	database *store.Store
 	accounts *account.Directory
+	clients  *account.Clients
+	sessions *account.Sessions
+	keyring  *token.Keyring
 	verifier *token.Verifier
 	log      *bytes.Buffer
+	outcomes []string // what Observe was told
 	// lookedUp, where it is set, is told each login before it is looked up.
 	lookedUp func(identity string)
+	// events is what the service records by; broken, where it is set, fails.
+	broken error
+	issuer string
+}
+
+// everybody is accounts and clients.
+type everybody struct {
+	accounts *account.Directory
+	clients  *account.Clients
+}
+
+func (e everybody) Subject(ctx context.Context, id string) (*authz.Subject, error) {
+	subject, err := e.accounts.Subject(ctx, id)
+	if errors.Is(err, account.ErrNotFound) {
+		return e.clients.Subject(ctx, id)
+	}
+	return subject, err
 }
 
 // AccountByIdentity lets a test hold a login up.
@@ -102,8 +126,14 @@ var shipped = sync.OnceValues(func() (*policy.Engine, error) { return load(data.
 // open builds a house; documents replace the shipped data's files.
 func open(t *testing.T, opts account.AuthenticatorOptions, documents map[string]string) *house {
 	t.Helper()
+	return openAt(t, issuer, opts, documents)
+}
+
+// openAt is open for another issuer.
+func openAt(t *testing.T, issuer string, opts account.AuthenticatorOptions, documents map[string]string) *house {
+	t.Helper()
 	ctx := t.Context()
-	h := &house{t: t, clock: &clock{time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, log: &bytes.Buffer{}}
+	h := &house{t: t, issuer: issuer, clock: &clock{time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, log: &bytes.Buffer{}}
 	database, err := store.Open(ctx, store.Options{Path: filepath.Join(t.TempDir(), "stagedoor.db")})
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +143,7 @@ func open(t *testing.T, opts account.AuthenticatorOptions, documents map[string]
 			t.Error(err)
 		}
 	})
+	h.database = database
 	engine, err := shipped()
 	if documents != nil {
 		engine, err = load(with(t, documents))
@@ -120,7 +151,13 @@ func open(t *testing.T, opts account.AuthenticatorOptions, documents map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.accounts = account.New(database, account.Options{Now: h.clock.now})
+	revocations, err := account.OpenRevocations(ctx, database, account.RevocationOptions{MaxTokenLifetime: 24 * time.Hour, Now: h.clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.accounts = account.New(database, account.Options{Now: h.clock.now, Revocations: revocations})
+	h.sessions = account.NewSessions(database, account.SessionOptions{Revocations: revocations, Now: h.clock.now})
+	h.clients = account.NewClients(database, account.ClientOptions{Revocations: revocations, Now: h.clock.now})
 	for _, a := range []struct {
 		account  account.Account
 		password string
@@ -138,23 +175,32 @@ func open(t *testing.T, opts account.AuthenticatorOptions, documents map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.verifier = token.NewVerifier(keyring, token.VerifierOptions{Issuer: issuer, Audience: audience, Now: h.clock.now})
+	h.keyring = keyring
+	revoked := func(ctx context.Context, v *token.Verified) (bool, error) {
+		return revocations.Revoked(ctx, v.ID, v.SessionID)
+	}
+	h.verifier = token.NewVerifier(keyring, token.VerifierOptions{Issuer: h.issuer, Audience: audience, Revoked: revoked, Now: h.clock.now})
+	who := everybody{h.accounts, h.clients}
 	service := oauth.New(oauth.Options{
 		Policy: engine, Authenticator: account.NewAuthenticator(heldStore{database, h}, h.accounts.Hasher(), opts),
-		Keyring: keyring, Issuer: issuer, Audience: audience, Now: h.clock.now,
-		Logger: slog.New(slog.NewTextHandler(h.log, nil)),
+		Keyring: keyring, Clients: h.clients, Subjects: who, Sessions: h.sessions, Revocations: revocations, Events: h.events(),
+		Tokens:     token.NewVerifier(keyring, token.VerifierOptions{Issuer: h.issuer, AnyAudience: true, CacheBytes: -1, Revoked: revoked, Now: h.clock.now}),
+		Assertions: token.AssertionVerifier{},
+		Issuer:     h.issuer, Audience: audience, Now: h.clock.now,
+		Logger:  slog.New(slog.NewTextHandler(h.log, nil)),
+		Observe: func(grantType, outcome string) { h.outcomes = append(h.outcomes, grantType+" "+outcome) },
 	})
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	service.Register(router)
 	door, err := gate.New(gate.Options{
-		Policy: engine, Tokens: h.verifier, Subjects: h.accounts, Issuer: issuer, Realm: "stagedoor",
+		Policy: engine, Tokens: h.verifier, Subjects: who, Issuer: h.issuer, Realm: "stagedoor",
 		Refusals: service.Refusals(), Now: h.clock.now, NewID: func() string { return "id" },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.handler = door.Wrap(router)
+	h.handler = service.AtIssuer(door.Wrap(router))
 	return h
 }
 

@@ -21,6 +21,9 @@ type Sessions interface {
 	// used before, and the session is revoked now. [account.ErrRefreshInvalid]: it is
 	// unknown, or the session has ended.
 	Present(ctx context.Context, refreshToken string) (*account.Presented, error)
+	// Peek is Present for those who only look: nothing is revoked. Nil for a token
+	// that would be refused, or that was used before.
+	Peek(ctx context.Context, refreshToken string) (*account.Session, error)
 	// Revoke ends a session.
 	Revoke(ctx context.Context, id, reason string) error
 }

@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/demo"
+)
+
+// loadDemoClients adds the demo clients that are missing.
+func (s *Server) loadDemoClients(ctx context.Context) error {
+	for _, client := range demo.Clients() {
+		_, err := s.clients.Find(ctx, client.ID)
+		switch {
+		case err == nil:
+			continue
+		case !errors.Is(err, account.ErrClientNotFound):
+			return err
+		case client.Confidential:
+			_, err = s.clients.CreateWithSecret(ctx, client, demo.ClientSecret)
+		default:
+			_, _, err = s.clients.Create(ctx, client)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", client.ID, err)
+		}
+	}
+	return nil
+}
+
+// refuseDemoSecret refuses a state that a demo has left behind: without --demo no
+// client may authenticate with a published secret. Any client that has it counts,
+// for the secret is nobody's choice but the demo's.
+func (s *Server) refuseDemoSecret(ctx context.Context) error {
+	clients, err := s.clients.List(ctx)
+	if err != nil {
+		return fmt.Errorf("looking for demo clients: %w", err)
+	}
+	for _, client := range clients {
+		if !client.Disabled && s.clients.CheckSecret(&client, demo.ClientSecret) {
+			return invalid("state", "%s holds the client %s, whose secret is published. Serve another directory, serve this one with --demo, or disable the client first, as with `stagedoor client disable %s%s`",
+				s.cfg.State, client.ID, client.ID, s.stateFlag())
+		}
+	}
+	return nil
+}
