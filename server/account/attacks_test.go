@@ -42,7 +42,7 @@ func TestUnknownWrongDisabledAndLockedLookAlike(t *testing.T) {
 		{name: "login that is not UTF-8", login: "\xff\xfe", password: "secretcarol"},
 		{name: "login by id", login: "01J00000000000000000000000", password: "secretcarol"},
 		{name: "stored hash that can't be verified", login: "broken", password: "secretcarol", before: func(r *rig) {
-			_, err := r.store.UpdateAccount(r.t.Context(), r.create(account.Account{Username: "broken"}, "x").ID, func(a *account.Account) error {
+			_, err := r.store.UpdateAccount(r.t.Context(), r.create(account.Account{Username: "broken"}, "x").ID, func(a *account.Account, _ *account.Effects) error {
 				a.PasswordHash = "$2b$31$" + strings.Repeat("x", 53)
 				return nil
 			})
@@ -414,9 +414,9 @@ type countingStore struct {
 	failures atomic.Int64
 }
 
-func (s *countingStore) RecordFailure(ctx context.Context, keys []string, at, forget time.Time) error {
+func (s *countingStore) RecordFailure(ctx context.Context, keys []string, at, forget time.Time, events ...account.Event) error {
 	s.failures.Add(1)
-	return s.AuthenticatorStore.RecordFailure(ctx, keys, at, forget)
+	return s.AuthenticatorStore.RecordFailure(ctx, keys, at, forget, events...)
 }
 
 func TestThrottleSurvivesARestart(t *testing.T) {

@@ -33,15 +33,24 @@ func (t *Attempt) Accept(ctx context.Context) error {
 		return errFinished
 	}
 	a := t.authenticator
+	events, err := a.stamp.events(ctx, []Event{{
+		Action: LoginSucceeded, ActorKind: ActorAccount, ActorID: t.Account.ID, AccountID: t.Account.ID,
+	}})
+	if err != nil {
+		return err
+	}
 	if a.throttle != nil && !t.settled {
-		if err := a.throttle.succeeded(ctx, t.keys); err != nil {
-			return err
-		}
+		err = a.throttle.succeeded(ctx, t.keys, events)
+	} else {
+		err = a.record(ctx, events)
+	}
+	if err != nil {
+		return err
 	}
 	if t.rehash == "" {
 		return nil
 	}
-	_, err := a.store.UpdateAccount(ctx, t.Account.ID, func(stored *Account) error {
+	_, err = a.store.UpdateAccount(ctx, t.Account.ID, func(stored *Account, _ *Effects) error {
 		// A password set meanwhile wins.
 		if stored.PasswordHash == t.Account.PasswordHash {
 			stored.PasswordHash = t.rehash

@@ -55,6 +55,7 @@ type Authenticator struct {
 	now      func() time.Time
 	wait     func(ctx context.Context, until time.Time) error
 	floor    func() time.Duration
+	stamp    stamp
 	secrets  func() (*loginSecrets, error)
 }
 
@@ -87,6 +88,7 @@ func NewAuthenticator(store AuthenticatorStore, hasher *Hasher, opts Authenticat
 	if queue == 0 {
 		queue = defaultQueue
 	}
+	a.stamp = newStamp(a.now, nil)
 	a.slots = newSlots(concurrency, max(queue, 0))
 	floor := opts.Floor
 	a.floor = sync.OnceValue(func() time.Duration {
@@ -220,6 +222,11 @@ func (a *Authenticator) refuseDelayed(ctx context.Context, attempt *Attempt) err
 	attempt.settled = state.settled
 	if state.delayed {
 		a.logger.Debug("login attempt failed", "account", attempt.Account.ID, "reason", "delayed")
+		if a.throttle.tell(attempt.keys, state.since) {
+			if err := a.recordUncounted(ctx, attempt, "delayed"); err != nil {
+				return err
+			}
+		}
 		return ErrBadCredentials
 	}
 	return nil
@@ -231,6 +238,9 @@ func (a *Authenticator) refuseDelayed(ctx context.Context, attempt *Attempt) err
 func (a *Authenticator) recordFailure(ctx context.Context, attempt *Attempt, reason string) error {
 	a.logger.Debug("login attempt failed", "account", attempt.Account.ID, "reason", reason)
 	if a.throttle == nil {
+		if err := a.recordUncounted(ctx, attempt, reason); err != nil {
+			return err
+		}
 		return ErrBadCredentials
 	}
 	secrets, err := a.secrets()
@@ -238,12 +248,45 @@ func (a *Authenticator) recordFailure(ctx context.Context, attempt *Attempt, rea
 		return err
 	}
 	if secrets.repeats.again(attempt.guess) {
+		if err := a.recordUncounted(ctx, attempt, "repeated"); err != nil {
+			return err
+		}
 		return ErrBadCredentials
+	}
+	events, err := a.failure(ctx, attempt, reason)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := a.throttle.failed(ctx, attempt.keys); err != nil {
+	if err := a.throttle.failed(ctx, attempt.keys, events); err != nil {
 		return err
 	}
 	return ErrBadCredentials
+}
+
+// failure is the event of a failed login. What was typed is not in it: people type
+// their passwords where names belong.
+func (a *Authenticator) failure(ctx context.Context, attempt *Attempt, reason string) ([]Event, error) {
+	return a.stamp.events(ctx, []Event{{
+		Action: LoginFailed, Outcome: Failure, Reason: reason, ActorKind: ActorAnonymous, AccountID: attempt.Account.ID,
+	}})
+}
+
+// recordUncounted writes the event of a failure that the throttle does not count.
+func (a *Authenticator) recordUncounted(ctx context.Context, attempt *Attempt, reason string) error {
+	events, err := a.failure(ctx, attempt, reason)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	return a.record(ctx, events)
+}
+
+func (a *Authenticator) record(ctx context.Context, events []Event) error {
+	if err := a.store.InsertEvents(ctx, events); err != nil {
+		return fmt.Errorf("writing the audit log: %w", err)
+	}
+	return nil
 }

@@ -119,18 +119,18 @@ func (s *brokenStore) LoginMarks(ctx context.Context, keys []string) (map[string
 	return s.AuthenticatorStore.LoginMarks(ctx, keys)
 }
 
-func (s *brokenStore) RecordFailure(ctx context.Context, keys []string, at, forget time.Time) error {
+func (s *brokenStore) RecordFailure(ctx context.Context, keys []string, at, forget time.Time, events ...account.Event) error {
 	if s.what == "failure" {
 		return s.err
 	}
-	return s.AuthenticatorStore.RecordFailure(ctx, keys, at, forget)
+	return s.AuthenticatorStore.RecordFailure(ctx, keys, at, forget, events...)
 }
 
-func (s *brokenStore) RecordSuccess(ctx context.Context, clear, known string, at time.Time) error {
+func (s *brokenStore) RecordSuccess(ctx context.Context, clear, known string, at time.Time, events ...account.Event) error {
 	if s.what == "success" {
 		return s.err
 	}
-	return s.AuthenticatorStore.RecordSuccess(ctx, clear, known, at)
+	return s.AuthenticatorStore.RecordSuccess(ctx, clear, known, at, events...)
 }
 
 func TestHashOfAnOldKindIsReplacedAtTheNextLogin(t *testing.T) {

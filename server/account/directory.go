@@ -35,6 +35,8 @@ type Options struct {
 	// Prepare makes the policy engine's own form of a subject that is kept; what it
 	// returns becomes [authz.Subject].Prepared. Default: none.
 	Prepare func(*authz.Subject) any
+	// Revocations is told of the sessions that end with a change. Default: nobody.
+	Revocations *Revocations
 }
 
 // Directory administers accounts. It is safe for concurrent use, also by several
@@ -50,8 +52,10 @@ type Directory struct {
 	now    func() time.Time
 	rand   io.Reader
 
-	prepare  func(*authz.Subject) any
-	subjects subjects
+	prepare     func(*authz.Subject) any
+	subjects    subjects
+	revocations *Revocations
+	stamps      stamp
 }
 
 // New makes a Directory over a store.
@@ -70,6 +74,7 @@ func New(store Store, opts Options) *Directory {
 	if d.rand == nil {
 		d.rand = rand.Reader
 	}
+	d.stamps, d.revocations = newStamp(d.now, d.rand), opts.Revocations
 	return d
 }
 
@@ -99,7 +104,11 @@ func (d *Directory) Create(ctx context.Context, a Account, password string) (Acc
 	if err := d.stamp(&a); err != nil {
 		return Account{}, err
 	}
-	if err := d.store.InsertAccounts(ctx, []Account{a}); err != nil {
+	events, err := d.stamps.events(ctx, createdEvents([]Account{a}))
+	if err != nil {
+		return Account{}, err
+	}
+	if err := d.store.InsertAccounts(ctx, []Account{a}, events...); err != nil {
 		return Account{}, fmt.Errorf("adding %s: %w", a.Username, err)
 	}
 	d.logger.Info("account created", "account", a.ID)
@@ -132,7 +141,11 @@ func (d *Directory) EnsureAccounts(ctx context.Context, accounts []Account) ([]s
 		if len(missing) == 0 {
 			return nil, nil
 		}
-		err := d.store.InsertAccounts(ctx, missing)
+		events, err := d.stamps.events(ctx, createdEvents(missing))
+		if err != nil {
+			return nil, err
+		}
+		err = d.store.InsertAccounts(ctx, missing, events...)
 		var conflict *ConflictError
 		if errors.As(err, &conflict) && attempt < 3 {
 			continue
@@ -150,14 +163,20 @@ func (d *Directory) EnsureAccounts(ctx context.Context, accounts []Account) ([]s
 // Update hands the account to change and stores what becomes of it, in one
 // transaction: nobody else's change is lost, and an error of change leaves
 // everything as it was. change must be quick and must not use the directory. It
-// can't change the account's ID and CreatedAt.
+// can't change the account's ID and CreatedAt. A new password, and being disabled,
+// end the account's sessions.
 func (d *Directory) Update(ctx context.Context, ref string, change func(*Account) error) (Account, error) {
+	return d.update(ctx, ref, "", change)
+}
+
+// update is Update; the session of that id goes on.
+func (d *Directory) update(ctx context.Context, ref, keep string, change func(*Account) error) (Account, error) {
 	a, err := d.Find(ctx, ref)
 	if err != nil {
 		return Account{}, err
 	}
 	defer d.subjects.forget() // even after an error: it may have been changed all the same
-	updated, err := d.store.UpdateAccount(ctx, a.ID, func(stored *Account) error {
+	updated, err := d.store.UpdateAccount(ctx, a.ID, func(stored *Account, effects *Effects) error {
 		before := *stored
 		if err := change(stored); err != nil {
 			return err
@@ -167,8 +186,13 @@ func (d *Directory) Update(ctx context.Context, ref string, change func(*Account
 			err = errors.Join(err, d.checkHash(stored.PasswordHash))
 		}
 		stored.ID, stored.CreatedAt, stored.UpdatedAt = before.ID, before.CreatedAt, d.moment()
+		if err != nil {
+			return err
+		}
+		*effects, err = d.effects(ctx, &before, stored, keep)
 		return err
 	})
+	d.revocations.catchUp(ctx)
 	if err != nil {
 		return Account{}, fmt.Errorf("changing %s: %w", a.Username, err)
 	}
@@ -176,28 +200,43 @@ func (d *Directory) Update(ctx context.Context, ref string, change func(*Account
 	return updated, nil
 }
 
-// SetPassword replaces the account's password.
+// SetPassword replaces the account's password, and ends its sessions.
 func (d *Directory) SetPassword(ctx context.Context, ref, password string) error {
+	return d.SetPasswordKeeping(ctx, ref, password, "")
+}
+
+// SetPasswordKeeping is SetPassword by the account itself: the session of that id,
+// from which it is done, goes on.
+func (d *Directory) SetPasswordKeeping(ctx context.Context, ref, password, session string) error {
 	// Hashing takes long: not inside the transaction.
 	hash, err := d.hasher.Hash(password)
 	if err != nil {
 		return err
 	}
-	_, err = d.Update(ctx, ref, func(a *Account) error {
+	_, err = d.update(ctx, ref, session, func(a *Account) error {
 		a.PasswordHash = hash
 		return nil
 	})
 	return err
 }
 
-// Remove removes the account. Its id is never used again.
+// Remove removes the account, and ends its sessions. Its id is never used again.
 func (d *Directory) Remove(ctx context.Context, ref string) error {
 	a, err := d.Find(ctx, ref)
 	if err != nil {
 		return err
 	}
 	defer d.subjects.forget()
-	if err := d.store.RemoveAccount(ctx, a.ID); err != nil {
+	events, err := d.stamps.events(ctx, []Event{accountEvent(AccountRemoved, &a)})
+	if err != nil {
+		return err
+	}
+	err = d.store.RemoveAccount(ctx, a.ID, Effects{
+		Events: events,
+		Revoke: &SessionRevocation{AccountID: a.ID, Reason: "the account was removed", At: d.moment()},
+	})
+	d.revocations.catchUp(ctx)
+	if err != nil {
 		return fmt.Errorf("removing %s: %w", a.Username, err)
 	}
 	d.logger.Info("account removed", "account", a.ID)

@@ -101,7 +101,11 @@ func (d *Directory) Import(ctx context.Context, file io.Reader) ([]string, error
 	if len(accounts) == 0 {
 		return nil, nil
 	}
-	err = d.store.InsertAccounts(ctx, accounts)
+	events, err := d.stamps.events(ctx, createdEvents(accounts))
+	if err != nil {
+		return nil, err
+	}
+	err = d.store.InsertAccounts(ctx, accounts, events...)
 	var conflict *ConflictError
 	if errors.As(err, &conflict) {
 		// Somebody else added them since findTaken.

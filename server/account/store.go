@@ -11,14 +11,15 @@ import (
 type Store interface {
 	// InsertAccounts inserts all of them or none. Names that are taken are a
 	// [*ConflictError] with every conflict in it.
-	InsertAccounts(ctx context.Context, accounts []Account) error
+	InsertAccounts(ctx context.Context, accounts []Account, events ...Event) error
 	// UpdateAccount hands the stored account to change and writes back what
-	// becomes of it, all in one transaction; an error of change is returned as it
-	// is. change must not call the store. [ErrNotFound] when the account is gone,
-	// [*ConflictError] when a new name is taken.
-	UpdateAccount(ctx context.Context, id string, change func(*Account) error) (Account, error)
+	// becomes of it, with the effects that change has set, all in one transaction;
+	// an error of change is returned as it is. change must not call the store.
+	// [ErrNotFound] when the account is gone, [*ConflictError] when a new name is
+	// taken.
+	UpdateAccount(ctx context.Context, id string, change func(*Account, *Effects) error) (Account, error)
 	// RemoveAccount removes the account and its names; [ErrNotFound] when gone.
-	RemoveAccount(ctx context.Context, id string) error
+	RemoveAccount(ctx context.Context, id string, effects Effects) error
 	// Account finds by id; [ErrNotFound] when there is none.
 	Account(ctx context.Context, id string) (Account, error)
 	// AccountByIdentity finds by canonical name; [ErrNotFound] when there is none.
@@ -36,9 +37,9 @@ type LoginStore interface {
 	LoginMarks(ctx context.Context, keys []string) (map[string]LoginMark, error)
 	// RecordFailure counts one more failure for each key, at a time; a count whose
 	// last failure lies before forget starts again at one.
-	RecordFailure(ctx context.Context, keys []string, at, forget time.Time) error
+	RecordFailure(ctx context.Context, keys []string, at, forget time.Time, events ...Event) error
 	// RecordSuccess forgets the failures under clear, and marks known.
-	RecordSuccess(ctx context.Context, clear, known string, at time.Time) error
+	RecordSuccess(ctx context.Context, clear, known string, at time.Time, events ...Event) error
 	// PurgeLoginMarks removes counts whose last failure, and successes that, lie
 	// before these times.
 	PurgeLoginMarks(ctx context.Context, failuresBefore, successesBefore time.Time) error
@@ -55,4 +56,5 @@ type LoginMark struct {
 type AuthenticatorStore interface {
 	Store
 	LoginStore
+	EventStore
 }

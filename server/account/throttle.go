@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -61,6 +62,9 @@ type throttle struct {
 
 	mu     sync.Mutex
 	purged time.Time
+	// told has, by pair, the failure that began the delay which the audit log knows
+	// of: guesses that go on during a delay would fill it.
+	told map[string]time.Time
 }
 
 // loginKeys are the keys of one login's marks.
@@ -98,6 +102,8 @@ func newLoginKeys(who string, addr netip.Addr) loginKeys {
 type throttled struct {
 	// delayed: nothing is to be checked now.
 	delayed bool
+	// since is when the failure happened that began the delay.
+	since time.Time
 	// settled: the pair has no failures and is known, so a success says nothing
 	// new.
 	settled bool
@@ -127,6 +133,7 @@ func (t *throttle) look(ctx context.Context, keys loginKeys) (throttled, error) 
 	}
 	return throttled{
 		delayed: delayed,
+		since:   latest(marks[keys.pair].At, marks[keys.address].At, marks[keys.account].At),
 		settled: marks[keys.pair].Failures == 0 && isKnown && age(known) < refreshKnown,
 	}, nil
 }
@@ -139,9 +146,9 @@ func hasTurn(pair string, now time.Time) bool {
 }
 
 // failed counts a failure, and now and then clears out what is forgotten.
-func (t *throttle) failed(ctx context.Context, keys loginKeys) error {
+func (t *throttle) failed(ctx context.Context, keys loginKeys, events []Event) error {
 	now := t.now()
-	if err := t.store.RecordFailure(ctx, []string{keys.pair, keys.address, keys.account}, now, now.Add(-forgetFailures)); err != nil {
+	if err := t.store.RecordFailure(ctx, []string{keys.pair, keys.address, keys.account}, now, now.Add(-forgetFailures), events...); err != nil {
 		return fmt.Errorf("recording a login failure: %w", err)
 	}
 	t.mu.Lock()
@@ -160,9 +167,30 @@ func (t *throttle) failed(ctx context.Context, keys loginKeys) error {
 }
 
 // succeeded forgets the failures of the pair and makes it known.
-func (t *throttle) succeeded(ctx context.Context, keys loginKeys) error {
-	if err := t.store.RecordSuccess(ctx, keys.pair, keys.known, t.now()); err != nil {
+func (t *throttle) succeeded(ctx context.Context, keys loginKeys, events []Event) error {
+	if err := t.store.RecordSuccess(ctx, keys.pair, keys.known, t.now(), events...); err != nil {
 		return fmt.Errorf("recording a login: %w", err)
 	}
 	return nil
+}
+
+// maxTold bounds the memory of delays that the audit log knows of.
+const maxTold = 10_000
+
+// tell reports whether the audit log is still to hear of a delay.
+func (t *throttle) tell(keys loginKeys, since time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if at, told := t.told[keys.pair]; told && at.Equal(since) {
+		return false
+	}
+	if t.told == nil || len(t.told) >= maxTold {
+		t.told = make(map[string]time.Time)
+	}
+	t.told[keys.pair] = since
+	return true
+}
+
+func latest(times ...time.Time) time.Time {
+	return slices.MaxFunc(times, time.Time.Compare)
 }

@@ -16,7 +16,7 @@ import (
 const selectAccount = `SELECT id, username, email, full_name, roles, disabled, attributes, password_hash, created_at, updated_at FROM accounts`
 
 // InsertAccounts implements [account.Store].
-func (s *Store) InsertAccounts(ctx context.Context, accounts []account.Account) error {
+func (s *Store) InsertAccounts(ctx context.Context, accounts []account.Account, events ...account.Event) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		var conflicts []account.Conflict
 		for i := range accounts {
@@ -34,7 +34,7 @@ func (s *Store) InsertAccounts(ctx context.Context, accounts []account.Account) 
 		if len(conflicts) > 0 {
 			return &account.ConflictError{Conflicts: conflicts}
 		}
-		return nil
+		return s.insertEvents(ctx, tx, events)
 	})
 }
 
@@ -77,7 +77,7 @@ func (s *Store) insertIdentities(ctx context.Context, tx *sql.Tx, a *account.Acc
 }
 
 // UpdateAccount implements [account.Store].
-func (s *Store) UpdateAccount(ctx context.Context, id string, change func(*account.Account) error) (account.Account, error) {
+func (s *Store) UpdateAccount(ctx context.Context, id string, change func(*account.Account, *account.Effects) error) (account.Account, error) {
 	var updated account.Account
 	err := s.write(ctx, func(tx *sql.Tx) error {
 		stored, err := s.scanAccount(tx.QueryRowContext(ctx, selectAccount+` WHERE id = $1`, id))
@@ -85,7 +85,8 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, change func(*accou
 			return err
 		}
 		before := stored.Identities()
-		if err := change(&stored); err != nil {
+		var effects account.Effects
+		if err := change(&stored, &effects); err != nil {
 			return err
 		}
 		if stored.ID != id {
@@ -101,6 +102,9 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, change func(*accou
 			return fmt.Errorf("updating an account: %w", s.explain(err))
 		}
 		updated = stored
+		if err := s.have(ctx, tx, effects); err != nil {
+			return err
+		}
 		if slices.Equal(before, stored.Identities()) {
 			return nil
 		}
@@ -123,7 +127,7 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, change func(*accou
 }
 
 // RemoveAccount implements [account.Store].
-func (s *Store) RemoveAccount(ctx context.Context, id string) error {
+func (s *Store) RemoveAccount(ctx context.Context, id string, effects account.Effects) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		// The identities go with it.
 		result, err := tx.ExecContext(ctx, `DELETE FROM accounts WHERE id = $1`, id)
@@ -137,7 +141,7 @@ func (s *Store) RemoveAccount(ctx context.Context, id string) error {
 		if deleted == 0 {
 			return account.ErrNotFound
 		}
-		return nil
+		return s.have(ctx, tx, effects)
 	})
 }
 

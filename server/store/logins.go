@@ -49,7 +49,7 @@ func (s *Store) LoginMarks(ctx context.Context, keys []string) (_ map[string]acc
 }
 
 // RecordFailure implements [account.LoginStore].
-func (s *Store) RecordFailure(ctx context.Context, keys []string, at, forget time.Time) error {
+func (s *Store) RecordFailure(ctx context.Context, keys []string, at, forget time.Time, events ...account.Event) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		for _, key := range keys {
 			_, err := tx.ExecContext(ctx, `INSERT INTO login_marks (mark, failures, happened_at) VALUES ($1, 1, $2)
@@ -60,12 +60,12 @@ func (s *Store) RecordFailure(ctx context.Context, keys []string, at, forget tim
 				return fmt.Errorf("counting a login failure: %w", s.explain(err))
 			}
 		}
-		return nil
+		return s.insertEvents(ctx, tx, events)
 	})
 }
 
 // RecordSuccess implements [account.LoginStore].
-func (s *Store) RecordSuccess(ctx context.Context, clear, known string, at time.Time) error {
+func (s *Store) RecordSuccess(ctx context.Context, clear, known string, at time.Time, events ...account.Event) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM login_marks WHERE mark = $1`, clear); err != nil {
 			return fmt.Errorf("forgetting login failures: %w", s.explain(err))
@@ -75,7 +75,7 @@ func (s *Store) RecordSuccess(ctx context.Context, clear, known string, at time.
 		if err != nil {
 			return fmt.Errorf("marking a login: %w", s.explain(err))
 		}
-		return nil
+		return s.insertEvents(ctx, tx, events)
 	})
 }
 

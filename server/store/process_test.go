@@ -57,7 +57,7 @@ func writeAccounts(path, prefix string, count int, out io.Writer) (err error) {
 			if err := opened.InsertAccounts(ctx, []account.Account{a}); err != nil {
 				return fmt.Errorf("inserting: %w", err)
 			}
-			_, err := opened.UpdateAccount(ctx, a.ID, func(a *account.Account) error {
+			_, err := opened.UpdateAccount(ctx, a.ID, func(a *account.Account, _ *account.Effects) error {
 				a.FullName = "changed"
 				return nil
 			})

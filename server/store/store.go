@@ -17,6 +17,9 @@ import (
 
 var (
 	_ account.AuthenticatorStore = (*Store)(nil)
+	_ account.ClientStore        = (*Store)(nil)
+	_ account.SessionStore       = (*Store)(nil)
+	_ account.RevocationStore    = (*Store)(nil)
 	_ token.KeyStore             = (*Store)(nil)
 )
 

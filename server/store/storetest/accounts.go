@@ -104,7 +104,7 @@ func updateIsOneTransaction(t *testing.T, open Open) {
 	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1), person(2)}))
 	id := person(1).ID
 
-	updated, err := store.UpdateAccount(t.Context(), id, func(a *account.Account) error {
+	updated, err := store.UpdateAccount(t.Context(), id, func(a *account.Account, _ *account.Effects) error {
 		a.Disabled, a.Roles, a.Attributes = false, []string{"three"}, nil
 		return nil
 	})
@@ -116,14 +116,14 @@ func updateIsOneTransaction(t *testing.T, open Open) {
 	}
 
 	refusal := errors.New("no")
-	if _, err := store.UpdateAccount(t.Context(), id, func(a *account.Account) error {
+	if _, err := store.UpdateAccount(t.Context(), id, func(a *account.Account, _ *account.Effects) error {
 		a.Disabled = true
 		return refusal
 	}); !errors.Is(err, refusal) {
 		t.Errorf("got %v, want change's error", err)
 	}
 	var conflict *account.ConflictError
-	if _, err := store.UpdateAccount(t.Context(), id, func(a *account.Account) error {
+	if _, err := store.UpdateAccount(t.Context(), id, func(a *account.Account, _ *account.Effects) error {
 		a.Disabled, a.Email = true, "person2@EXAMPLE.com"
 		return nil
 	}); !errors.As(err, &conflict) {
@@ -135,7 +135,7 @@ func updateIsOneTransaction(t *testing.T, open Open) {
 	if _, err := store.AccountByIdentity(t.Context(), "person1@example.com"); err != nil {
 		t.Errorf("a refused change took a name away: %v", err)
 	}
-	if _, err := store.UpdateAccount(t.Context(), "nobody", func(*account.Account) error { return nil }); !errors.Is(err, account.ErrNotFound) {
+	if _, err := store.UpdateAccount(t.Context(), "nobody", func(*account.Account, *account.Effects) error { return nil }); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
 }
@@ -143,7 +143,7 @@ func updateIsOneTransaction(t *testing.T, open Open) {
 func updateMovesNames(t *testing.T, open Open) {
 	store := opened(t, open)
 	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
-	_, err := store.UpdateAccount(t.Context(), person(1).ID, func(a *account.Account) error {
+	_, err := store.UpdateAccount(t.Context(), person(1).ID, func(a *account.Account, _ *account.Effects) error {
 		a.Username, a.Email = "renamed", "PERSON1"
 		return nil
 	})
@@ -169,7 +169,7 @@ func updatesAtOnceLoseNothing(t *testing.T, open Open) {
 		}
 		wait.Go(func() {
 			for range rounds {
-				_, err := store.UpdateAccount(t.Context(), a.ID, func(a *account.Account) error {
+				_, err := store.UpdateAccount(t.Context(), a.ID, func(a *account.Account, _ *account.Effects) error {
 					n, err := a.Attributes["n"].(json.Number).Int64()
 					a.Attributes["n"] = json.Number(fmt.Sprint(n + 1))
 					return err
@@ -194,8 +194,8 @@ func updatesAtOnceLoseNothing(t *testing.T, open Open) {
 func removalFreesNames(t *testing.T, open Open) {
 	store := opened(t, open)
 	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
-	must(t, store.RemoveAccount(t.Context(), person(1).ID))
-	if err := store.RemoveAccount(t.Context(), person(1).ID); !errors.Is(err, account.ErrNotFound) {
+	must(t, store.RemoveAccount(t.Context(), person(1).ID, account.Effects{}))
+	if err := store.RemoveAccount(t.Context(), person(1).ID, account.Effects{}); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("second removal: %v, want ErrNotFound", err)
 	}
 	if _, err := store.Account(t.Context(), person(1).ID); !errors.Is(err, account.ErrNotFound) {
@@ -221,7 +221,7 @@ func accountChangesAreCounted(t *testing.T, open Open) {
 	}
 	change := func(f func(*account.Account)) {
 		t.Helper()
-		_, err := store.UpdateAccount(t.Context(), person(1).ID, func(a *account.Account) error { f(a); return nil })
+		_, err := store.UpdateAccount(t.Context(), person(1).ID, func(a *account.Account, _ *account.Effects) error { f(a); return nil })
 		must(t, err)
 	}
 	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
@@ -238,6 +238,6 @@ func accountChangesAreCounted(t *testing.T, open Open) {
 	counted("another password", false)
 	must(t, store.RecordFailure(t.Context(), []string{"a"}, noon, noon))
 	counted("a failed login", false)
-	must(t, store.RemoveAccount(t.Context(), person(1).ID))
+	must(t, store.RemoveAccount(t.Context(), person(1).ID, account.Effects{}))
 	counted("removed", true)
 }

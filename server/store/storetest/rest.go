@@ -89,7 +89,7 @@ func cancelledChangesNothing(t *testing.T, open Open) {
 	cancel()
 	// A cancellation in the middle takes everything back, too.
 	ctx, cancel = context.WithCancel(t.Context())
-	_, err := store.UpdateAccount(ctx, person(2).ID, func(a *account.Account) error {
+	_, err := store.UpdateAccount(ctx, person(2).ID, func(a *account.Account, _ *account.Effects) error {
 		a.FullName = "changed"
 		cancel()
 		return nil

@@ -16,12 +16,16 @@ import (
 // Store is everything that a store implements.
 type Store interface {
 	account.AuthenticatorStore
+	account.ClientStore
+	account.SessionStore
+	account.RevocationStore
 	token.KeyStore
 	Setting(ctx context.Context, name string) (string, error)
 	SetSetting(ctx context.Context, name, value string) error
 	EnsureSetting(ctx context.Context, name, value string) (string, error)
 	Changed(ctx context.Context) (bool, error)
 	AccountChanges(ctx context.Context) (int64, error)
+	ClientChanges(ctx context.Context) (int64, error)
 	Close() error
 }
 

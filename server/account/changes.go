@@ -1,0 +1,88 @@
+package account
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// effects are what a change of an account brings with it: its events, and the end
+// of sessions where whoever has them may be somebody else now, or must be shut
+// out. The session keep goes on after a new password.
+func (d *Directory) effects(ctx context.Context, before, after *Account, keep string) (Effects, error) {
+	var effects Effects
+	var events []Event
+	password := before.PasswordHash != after.PasswordHash
+	if password {
+		events = append(events, accountEvent(AccountPasswordChanged, after))
+		effects.Revoke = &SessionRevocation{AccountID: after.ID, Except: keep, Reason: "the password was changed", At: after.UpdatedAt}
+	}
+	switch {
+	case !before.Disabled && after.Disabled:
+		events = append(events, accountEvent(AccountDisabled, after))
+		effects.Revoke = &SessionRevocation{AccountID: after.ID, Reason: "the account was disabled", At: after.UpdatedAt}
+	case before.Disabled && !after.Disabled:
+		events = append(events, accountEvent(AccountEnabled, after))
+	}
+	if changed := changedMembers(before, after); len(changed) > 0 || len(events) == 0 {
+		e := accountEvent(AccountChanged, after)
+		e.Details["changed"] = strings.Join(changed, " ")
+		events = append(events, e)
+	}
+	var err error
+	effects.Events, err = d.stamps.events(ctx, events)
+	return effects, err
+}
+
+// changedMembers names what has changed, but for the password and disabled.
+func changedMembers(before, after *Account) []string {
+	var names []string
+	for _, member := range []struct {
+		name string
+		same bool
+	}{
+		{"username", before.Username == after.Username},
+		{"email", before.Email == after.Email},
+		{"full_name", before.FullName == after.FullName},
+		{"roles", slices.Equal(before.Roles, after.Roles)},
+		{"attributes", maps.EqualFunc(before.Attributes, after.Attributes, sameJSON)},
+	} {
+		if !member.same {
+			names = append(names, member.name)
+		}
+	}
+	return names
+}
+
+// sameJSON compares what normalizeAttributes has made.
+func sameJSON(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, b, sameJSON)
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, sameJSON)
+	}
+	switch b.(type) {
+	case map[string]any, []any:
+		return false
+	}
+	return a == b
+}
+
+func createdEvents(accounts []Account) []Event {
+	events := make([]Event, len(accounts))
+	for i := range accounts {
+		events[i] = accountEvent(AccountCreated, &accounts[i])
+	}
+	return events
+}
+
+func accountEvent(action string, a *Account) Event {
+	return Event{
+		Action: action, AccountID: a.ID, TargetKind: "account", TargetID: a.ID,
+		Details: map[string]string{"username": a.Username},
+	}
+}
