@@ -29,7 +29,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if audience == "" {
 		audience = s.issuer
 	}
-	verifier := newVerifier(s.keyring, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB), revoked(s.revocations))
+	verifier := newVerifier(s.keyring, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB), revoked(s.clients, s.revocations))
 	tokens := s.newTokenService(audience)
 	routes := newRouter()
 	tokens.Register(routes)
@@ -59,7 +59,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	door, err := gate.New(gate.Options{
-		Policy: s.engine, Tokens: verifier, Subjects: s.subjects(), Issuer: s.issuer, Realm: realm,
+		Policy: s.engine, Tokens: verifier, Subjects: s.who(), Issuer: s.issuer, Realm: realm,
 		TrustedProxies: proxies, Headers: s.cfg.PolicyHeaders, CORSOrigins: s.cfg.CORSOrigins,
 		Loaders: loaders, Refusals: tokens.Refusals(), Logger: s.logger,
 		Observe: s.metrics.observe, ObserveFailure: s.metrics.observeFailure,

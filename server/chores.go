@@ -22,14 +22,16 @@ type chore struct {
 	do   func(context.Context) error
 }
 
-// choresOf are those of each interval.
+// chores are those of each interval.
 func (s *Server) chores() (often, seldom []chore) {
 	often = []chore{{"erasing the successors of refresh tokens", s.sessions.Erase}}
 	seldom = []chore{
 		{"removing sessions that have ended", s.sessions.Purge},
 		{"removing revocations of tokens that have expired", s.revocations.Purge},
-		{"removing assertions that have expired", s.clients.Purge},
-		{"removing old audit events", func(ctx context.Context) error { return s.store.PurgeEvents(ctx, time.Now().Add(-eventsKept)) }},
+		{"removing old audit events", func(ctx context.Context) error {
+			_, err := s.events.Purge(ctx, eventsKept)
+			return err
+		}},
 	}
 	return often, seldom
 }

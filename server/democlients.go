@@ -2,28 +2,15 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/demo"
 )
 
 // loadDemoClients adds the demo clients that are missing.
 func (s *Server) loadDemoClients(ctx context.Context) error {
 	for _, client := range demo.Clients() {
-		_, err := s.clients.Find(ctx, client.ID)
-		switch {
-		case err == nil:
-			continue
-		case !errors.Is(err, account.ErrClientNotFound):
-			return err
-		case client.Confidential:
-			_, err = s.clients.CreateWithSecret(ctx, client, demo.ClientSecret)
-		default:
-			_, _, err = s.clients.Create(ctx, client)
-		}
-		if err != nil {
+		if _, err := s.clients.EnsureClient(ctx, client, demo.ClientSecret); err != nil {
 			return fmt.Errorf("%s: %w", client.ID, err)
 		}
 	}

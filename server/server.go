@@ -40,6 +40,7 @@ type Server struct {
 	clients     *account.Clients
 	sessions    *account.Sessions
 	revocations *account.Revocations
+	events      *account.Events
 	engine      *policy.Engine
 	keyring     *token.Keyring
 	listener    net.Listener
@@ -125,9 +126,20 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	if s.store, err = OpenState(ctx, s.cfg.State); err != nil {
 		return err
 	}
+	if s.revocations, err = account.OpenRevocations(ctx, s.store, account.RevocationOptions{Logger: s.logger}); err != nil {
+		return err
+	}
 	s.accounts = account.New(s.store, account.Options{
 		MaxBcryptCost: s.cfg.MaxBcryptCost, CacheBytes: cacheBytes(s.cfg.SubjectCacheMiB), Prepare: policy.PrepareSubject,
+		Revocations: s.revocations,
 	})
+	if s.clients, err = account.OpenClients(ctx, s.store, account.ClientOptions{
+		Revocations: s.revocations, Logger: s.logger, Prepare: policy.PrepareSubject,
+	}); err != nil {
+		return err
+	}
+	s.sessions = account.NewSessions(s.store, account.SessionOptions{Revocations: s.revocations, Logger: s.logger})
+	s.events = account.NewEvents(s.store, account.EventOptions{})
 	if err := s.settleIssuer(ctx); err != nil {
 		return err
 	}

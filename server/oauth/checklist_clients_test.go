@@ -2,7 +2,6 @@ package oauth_test
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -128,8 +127,7 @@ func TestAttacksOnLoginAndRefresh(t *testing.T) {
 		}, "invalid_grant", ""},
 		"the account is removed": {func(h *house) error { return h.accounts.Remove(h.t.Context(), "carol") }, "invalid_grant", ""},
 		"the password is changed": {func(h *house) error {
-			_, err := h.accounts.SetPassword(h.t.Context(), "carol", "anotherpassword")
-			return err
+			return h.accounts.SetPassword(h.t.Context(), "carol", "anotherpassword")
 		}, "invalid_grant", ""},
 		"the role is taken away": {func(h *house) error {
 			_, err := h.accounts.Update(h.t.Context(), "carol", func(a *account.Account) error { a.Roles = nil; return nil })
@@ -244,8 +242,6 @@ func TestAttacksOnLoginAndRefresh(t *testing.T) {
 		}
 	})
 }
-
-var errBroken = errors.New("the disk is gone")
 
 // TestAuditEvents holds which events a day's work leaves behind, and that no secret
 // is in one.

@@ -18,15 +18,15 @@ import (
 
 // FirstPartyClient is the id of the built-in client: what a request is made for
 // when it names no client. It is public, that is, it has no secret.
-const FirstPartyClient = "stagedoor"
+const FirstPartyClient = account.FirstPartyClient
 
 // The ways in which a client authenticates, by their names in RFC 7591 section 2
 // and OpenID Connect Core section 9.
 const (
-	authNone      = "none"
-	authBasic     = "client_secret_basic"
+	authNone      = account.AuthNone
+	authBasic     = account.AuthSecret
 	authPost      = "client_secret_post"
-	authAssertion = "private_key_jwt"
+	authAssertion = account.AuthPrivateKeyJWT
 )
 
 // assertionType is the only client_assertion_type (RFC 7523 section 2.2).

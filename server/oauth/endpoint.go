@@ -86,7 +86,7 @@ func (s *Service) logIssued(ctx context.Context, caller *caller, result *issued)
 		message = "token issued"
 	}
 	attrs := append(caller.attrs(), slog.String("subject", result.subject.ID))
-	if result.subject.Username != "" {
+	if result.subject.Kind == authz.KindAccount {
 		attrs = append(attrs, slog.String("username", result.subject.Username))
 	}
 	attrs = append(attrs, slog.String("client_id", result.clientID), slog.String("scope", result.answer.Scope), slog.String("jti", result.id))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/token"
 )
 
@@ -83,9 +84,13 @@ func (s *Service) introspect(w http.ResponseWriter, r *http.Request, caller *cal
 		return n
 	}
 	scope, _ := claims["scope"].(string)
+	username := ""
+	if subject.Kind == authz.KindAccount {
+		username = subject.Username // a client's is its display name
+	}
 	return introspection{
 		Active: true, Issuer: verified.Issuer, Subject: verified.Subject, Audience: claims["aud"],
-		ClientID: verified.ClientID, Username: subject.Username, Scope: scope, TokenType: "Bearer",
+		ClientID: verified.ClientID, Username: username, Scope: scope, TokenType: "Bearer",
 		Expiry: number("exp"), IssuedAt: number("iat"), NotBefore: number("nbf"),
 		ID: verified.ID, SessionID: verified.SessionID,
 	}, nil

@@ -197,9 +197,13 @@ func (s *Service) sign(login *login, clientID, sessionID string, decision authz.
 	if len(audience) == 0 {
 		audience = []string{s.audience}
 	}
+	username := ""
+	if login.subject.Kind == authz.KindAccount {
+		username = login.subject.Username // a client's is its display name
+	}
 	raw, id, expiry, err := s.mint(token.Registered{
 		Issuer: s.issuer, Subject: login.subject.ID, Audience: audience, ClientID: clientID,
-		Scope: decision.Scope, Roles: login.subject.Roles, PreferredUsername: login.subject.Username,
+		Scope: decision.Scope, Roles: login.subject.Roles, PreferredUsername: username,
 		SessionID: sessionID, Lifetime: lifetime,
 	}, decision.Claims)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -25,7 +24,6 @@ import (
 	"github.com/stagedoor/stagedoor/data"
 	"github.com/stagedoor/stagedoor/policies"
 	"github.com/stagedoor/stagedoor/server/account"
-	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/oauth"
 	"github.com/stagedoor/stagedoor/server/policy"
@@ -80,23 +78,16 @@ type house struct {
 	outcomes []string // what Observe was told
 	// lookedUp, where it is set, is told each login before it is looked up.
 	lookedUp func(identity string)
-	// events is what the service records by; broken, where it is set, fails.
-	broken error
-	issuer string
+	issuer   string
+	closed   bool // the store
 }
 
-// everybody is accounts and clients.
-type everybody struct {
-	accounts *account.Directory
-	clients  *account.Clients
-}
-
-func (e everybody) Subject(ctx context.Context, id string) (*authz.Subject, error) {
-	subject, err := e.accounts.Subject(ctx, id)
-	if errors.Is(err, account.ErrNotFound) {
-		return e.clients.Subject(ctx, id)
+// breakStore has every use of the store fail.
+func (h *house) breakStore() {
+	h.closed = true
+	if err := h.database.Close(); err != nil {
+		h.t.Fatal(err)
 	}
-	return subject, err
 }
 
 // AccountByIdentity lets a test hold a login up.
@@ -139,7 +130,7 @@ func openAt(t *testing.T, issuer string, opts account.AuthenticatorOptions, docu
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := database.Close(); err != nil {
+		if err := database.Close(); err != nil && !h.closed {
 			t.Error(err)
 		}
 	})
@@ -151,13 +142,15 @@ func openAt(t *testing.T, issuer string, opts account.AuthenticatorOptions, docu
 	if err != nil {
 		t.Fatal(err)
 	}
-	revocations, err := account.OpenRevocations(ctx, database, account.RevocationOptions{MaxTokenLifetime: 24 * time.Hour, Now: h.clock.now})
+	revocations, err := account.OpenRevocations(ctx, database, account.RevocationOptions{Now: h.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.accounts = account.New(database, account.Options{Now: h.clock.now, Revocations: revocations})
 	h.sessions = account.NewSessions(database, account.SessionOptions{Revocations: revocations, Now: h.clock.now})
-	h.clients = account.NewClients(database, account.ClientOptions{Revocations: revocations, Now: h.clock.now})
+	if h.clients, err = account.OpenClients(ctx, database, account.ClientOptions{Revocations: revocations, Now: h.clock.now}); err != nil {
+		t.Fatal(err)
+	}
 	for _, a := range []struct {
 		account  account.Account
 		password string
@@ -180,10 +173,10 @@ func openAt(t *testing.T, issuer string, opts account.AuthenticatorOptions, docu
 		return revocations.Revoked(ctx, v.ID, v.SessionID)
 	}
 	h.verifier = token.NewVerifier(keyring, token.VerifierOptions{Issuer: h.issuer, Audience: audience, Revoked: revoked, Now: h.clock.now})
-	who := everybody{h.accounts, h.clients}
+	who := account.Who{Accounts: h.accounts, Clients: h.clients}
 	service := oauth.New(oauth.Options{
 		Policy: engine, Authenticator: account.NewAuthenticator(heldStore{database, h}, h.accounts.Hasher(), opts),
-		Keyring: keyring, Clients: h.clients, Subjects: who, Sessions: h.sessions, Revocations: revocations, Events: h.events(),
+		Keyring: keyring, Clients: h.clients, Subjects: who, Sessions: h.sessions, Revocations: revocations, Events: account.NewEvents(database, account.EventOptions{Now: h.clock.now}),
 		Tokens:     token.NewVerifier(keyring, token.VerifierOptions{Issuer: h.issuer, AnyAudience: true, CacheBytes: -1, Revoked: revoked, Now: h.clock.now}),
 		Assertions: token.AssertionVerifier{},
 		Issuer:     h.issuer, Audience: audience, Now: h.clock.now,

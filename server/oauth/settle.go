@@ -68,7 +68,7 @@ func (s *Service) settle(ctx context.Context, r *tokenRequest, l *login, decisio
 	switch {
 	case l.refreshed != nil:
 		result.answer.RefreshToken, err = l.refreshed.rotate(ctx, account.Rotation{
-			Idle: idle(decision), AccessExpiry: result.expiry, Events: []account.Event{issuedEvent(account.TokenRefreshed, r, result)},
+			Idle: idle(decision), Absolute: decision.RefreshLifetime, AccessExpiry: result.expiry, Events: []account.Event{issuedEvent(account.TokenRefreshed, r, result)},
 		})
 		if errors.Is(err, account.ErrRefreshInvalid) || errors.Is(err, account.ErrRefreshReused) {
 			return l.refused(fmt.Errorf("revoked in the meantime: %w", err))

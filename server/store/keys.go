@@ -57,8 +57,8 @@ func putKey(ctx context.Context, tx *sql.Tx, key token.Key) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (id) DO UPDATE SET algorithm = $2, secret = $3, sealed = $4, created_at = $5,
 			activate_at = $6, retire_at = $7, expires_at = $8, max_lifetime = $9`,
-		key.ID, key.Algorithm, secret, key.Sealed, key.CreatedAt.UnixMicro(), instant(key.ActivateAt),
-		instant(key.RetireAt), instant(key.ExpiresAt), key.MaxLifetime.Microseconds())
+		key.ID, key.Algorithm, secret, key.Sealed, key.CreatedAt.UnixMicro(), micros(key.ActivateAt),
+		micros(key.RetireAt), micros(key.ExpiresAt), key.MaxLifetime.Microseconds())
 	return err
 }
 
@@ -86,19 +86,4 @@ func readKeys(ctx context.Context, from interface {
 		keys = append(keys, key)
 	}
 	return keys, rows.Err()
-}
-
-// instant and moment write a time that may be zero as a number, and read it back.
-func instant(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func moment(micros int64) time.Time {
-	if micros == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(micros).UTC()
 }
