@@ -29,7 +29,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if audience == "" {
 		audience = s.issuer
 	}
-	verifier := newVerifier(s.keyring, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB), revoked(s.clients, s.revocations))
+	verifier := newVerifier(s.keyring, s.trusted, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB), revoked(s.clients, s.revocations))
 	tokens := s.newTokenService(audience)
 	routes := newRouter()
 	tokens.Register(routes)

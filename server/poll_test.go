@@ -20,11 +20,17 @@ import (
 // unpolled is a server that answers requests and whose poll is the test's.
 func unpolled(t *testing.T) *Server {
 	t.Helper()
+	return unpolledWith(t, func(*Config) {})
+}
+
+func unpolledWith(t *testing.T, change func(*Config)) *Server {
+	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
 	cfg.State = filepath.Join(t.TempDir(), "state")
 	cfg.Demo = true
 	cfg.PolicyTimeout = time.Minute
+	change(&cfg)
 	s, err := New(t.Context(), cfg, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -43,6 +43,7 @@ type Server struct {
 	events      *account.Events
 	engine      *policy.Engine
 	keyring     *token.Keyring
+	trusted     *token.TrustedIssuers // nil where none are configured
 	listener    net.Listener
 	issuer      string
 	http        *http.Server
@@ -143,17 +144,10 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	if err := s.settleIssuer(ctx); err != nil {
 		return err
 	}
-	secret, err := s.cfg.hs256Secret()
-	if err != nil {
+	if s.trusted, err = s.cfg.trustedIssuers(s.issuer, s.logger); err != nil {
 		return err
 	}
-	s.keyring, err = token.OpenKeyring(ctx, s.store, token.KeyringOptions{
-		Algorithm: s.cfg.SigningAlgorithm, HMACSecret: secret,
-	})
-	if err != nil {
-		return fmt.Errorf("opening the signing keys: %w", err)
-	}
-	return nil
+	return s.openKeys(ctx)
 }
 
 // Addr is the address that the server listens on; with port 0 in the
@@ -182,6 +176,10 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.engine.Watch(ctx) })
 	group.Go(func() error { return s.newPoll().run(ctx) })
+	group.Go(func() error { return s.tendKeys(ctx) })
+	if s.trusted != nil {
+		group.Go(func() error { return s.trusted.Run(ctx) })
+	}
 	group.Go(func() error {
 		s.doChores(ctx)
 		return nil
@@ -229,6 +227,9 @@ func (s *Server) Close() error {
 		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if s.trusted != nil {
+		s.trusted.Close()
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -29,6 +29,7 @@ type memoryStore struct {
 	mu     sync.Mutex
 	keys   map[string]Key
 	events []KeyEvent
+	doomed sync.Map
 	err    error
 }
 
@@ -229,3 +230,6 @@ func (s forgetful) ChangeKeys(_ context.Context, change func([]Key) (KeyChange, 
 	_, err := change(nil)
 	return err
 }
+
+// asTokenError reports whether an error would be taken for a token's refusal.
+func asTokenError(err error, code *authz.TokenError) bool { return errors.As(err, code) }

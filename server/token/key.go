@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -145,6 +146,9 @@ func generate(algorithm string, now time.Time, random io.Reader) (Key, error) {
 	}
 	if key.ID, err = thumbprint(public); err != nil {
 		return Key{}, err
+	}
+	if strings.HasPrefix(key.ID, "-") {
+		return generate(algorithm, now, random) // a command line would take it for a flag
 	}
 	return key, nil
 }

@@ -132,7 +132,14 @@ func (a *KeyAdmin) Rotate(ctx context.Context, atOnce bool) (Key, error) {
 // Retire takes a key back: from now on its tokens are refused, and its secret is
 // erased. The key that signs can't be retired while no other one signs. Where a key
 // is retired that would have signed next, the present one goes on.
-func (a *KeyAdmin) Retire(ctx context.Context, kid string) error {
+func (a *KeyAdmin) Retire(ctx context.Context, kid string) error { return a.retire(ctx, kid, false) }
+
+// RetireLast is Retire for the key that signs while no other one does, such as when
+// the secret that encrypts the keys was lost: a server that runs, or starts, makes
+// another.
+func (a *KeyAdmin) RetireLast(ctx context.Context, kid string) error { return a.retire(ctx, kid, true) }
+
+func (a *KeyAdmin) retire(ctx context.Context, kid string, last bool) error {
 	now := a.now()
 	err := a.Store.ChangeKeys(ctx, func(keys []Key) (KeyChange, error) {
 		at := slices.IndexFunc(keys, func(key Key) bool { return key.ID == kid })
@@ -148,7 +155,7 @@ func (a *KeyAdmin) Retire(ctx context.Context, kid string) error {
 			Action: KeyRetired, KeyID: kid, Details: map[string]string{"algorithm": keys[at].Algorithm},
 		}}}
 		current := signer(keys, a.Algorithm, now)
-		if signed == at && (current < 0 || !keys[current].signs(now)) {
+		if !last && signed == at && (current < 0 || !keys[current].signs(now)) {
 			return KeyChange{}, ErrOnlySigningKey
 		}
 		open := func(key Key) bool {

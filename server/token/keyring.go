@@ -34,6 +34,8 @@ type KeyringOptions struct {
 	// signed for that long. Default 0: only [Keyring.Rotate] does. It has no meaning
 	// for a given HMACSecret.
 	RotateEvery time.Duration
+	// ReadOnly opens a ring that only verifies, and changes nothing in the store.
+	ReadOnly bool
 	// Logger tells of keys made and claims left out. Default: discard.
 	Logger *slog.Logger
 	// Now is the clock. Default [time.Now].
@@ -49,6 +51,7 @@ type Keyring struct {
 	configured  *signingKey // nil unless HMACSecret was given
 	lifetime    time.Duration
 	rotateEvery time.Duration
+	readOnly    bool
 	logger      *slog.Logger
 	now         func() time.Time
 	rand        io.Reader
@@ -86,6 +89,7 @@ func OpenKeyring(ctx context.Context, store KeyStore, options KeyringOptions) (*
 	k := &Keyring{
 		lifetime:    options.MaxLifetime,
 		rotateEvery: options.RotateEvery,
+		readOnly:    options.ReadOnly,
 		logger:      cmp.Or(options.Logger, slog.New(slog.DiscardHandler)),
 		now:         options.Now,
 		rand:        options.Rand,
@@ -124,7 +128,7 @@ func OpenKeyring(ctx context.Context, store KeyStore, options KeyringOptions) (*
 func (k *Keyring) Reload(ctx context.Context) error {
 	k.reload.Lock()
 	defer k.reload.Unlock()
-	stored, made, err := k.admin.settle(ctx, k.lifetime, k.configured == nil)
+	stored, made, err := k.read(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,32 +143,45 @@ func (k *Keyring) Reload(ctx context.Context) error {
 	return nil
 }
 
+func (k *Keyring) read(ctx context.Context) (stored []Key, made string, err error) {
+	if !k.readOnly {
+		return k.admin.settle(ctx, k.lifetime, k.configured == nil)
+	}
+	if stored, err = k.admin.Store.Keys(ctx); err != nil {
+		return nil, "", fmt.Errorf("read the signing keys: %w", err)
+	}
+	return stored, "", nil
+}
+
 // newRing makes a ring of the stored keys. Those that the present ring has too stay
 // the same pointers: what was verified with them is remembered by it.
 func (k *Keyring) newRing(stored []Key) (*ring, error) {
-	r := &ring{
-		configured: k.configured, algorithm: k.admin.Algorithm,
-		stored: stored, usable: make([]*signingKey, len(stored)), byID: make(map[string]held, len(stored)+1),
-	}
+	r := &ring{configured: k.configured, algorithm: k.admin.Algorithm, byID: make(map[string]held, len(stored)+1)}
 	if k.configured != nil {
 		r.byID[k.configured.id] = held{key: k.configured.verificationKey}
 	}
 	previous, now := k.current.Load(), k.now()
-	for i, key := range stored {
+	for _, key := range stored {
 		if key.expired(now) {
+			r.stored, r.usable = append(r.stored, key), append(r.usable, nil)
 			continue
 		}
 		usable, err := k.usable(key, previous)
+		if previous != nil && (errors.Is(err, ErrWrongSecret) || errors.Is(err, ErrSealed)) {
+			// The others must not suffer: one of them may have been retired.
+			k.logger.Error("a signing key can't be used until this server is restarted with the present secret", "error", err)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		if _, twice := r.byID[usable.id]; twice {
 			return nil, fmt.Errorf("two keys have the id %q: remove one from the store", usable.id)
 		}
-		r.usable[i] = usable
+		r.stored, r.usable = append(r.stored, key), append(r.usable, usable)
 		r.byID[usable.id] = held{usable.verificationKey, key.ExpiresAt}
 	}
-	if k.configured == nil && r.signing(now) == nil {
+	if !k.readOnly && r.signing(now) == nil {
 		return nil, fmt.Errorf("there is no key for %s", r.algorithm)
 	}
 	var err error
