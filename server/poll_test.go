@@ -51,7 +51,7 @@ func (s *Server) bearer(t *testing.T, username string) string {
 		t.Fatal(err)
 	}
 	raw, _, _, err := s.keyring.Mint(token.Registered{
-		Issuer: s.issuer, Audience: []string{s.issuer}, Subject: a.ID, ClientID: "first-party", Lifetime: time.Hour,
+		Issuer: s.issuer, Audience: []string{s.issuer}, Subject: a.ID, ClientID: account.FirstPartyClient, Lifetime: time.Hour,
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
