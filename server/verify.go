@@ -39,23 +39,31 @@ func VerifyToken(ctx context.Context, cfg Config, raw string) (err error) {
 	if trusted != nil {
 		defer trusted.Close()
 	}
-	verified, err := newVerifier(keyring, trusted, issuer, cmp.Or(cfg.Audience, issuer), cacheOff).Verify(ctx, raw)
+	revocations, err := account.OpenRevocations(ctx, opened, account.RevocationOptions{})
+	if err != nil {
+		return err
+	}
+	clients, err := account.OpenClients(ctx, opened, account.ClientOptions{})
+	if err != nil {
+		return err
+	}
+	verified, err := newVerifier(keyring, trusted, issuer, cmp.Or(cfg.Audience, issuer), cacheOff, revoked(clients, revocations)).Verify(ctx, raw)
 	if err != nil || verified.External != nil {
 		return err
 	}
-	_, err = account.New(opened, account.Options{}).Subject(ctx, verified.Subject)
+	_, err = account.Who{Accounts: account.New(opened, account.Options{}), Clients: clients}.Subject(ctx, verified.Subject)
 	if errors.Is(err, account.ErrNotFound) {
-		return fmt.Errorf("%w: there is no account with the id that it names", authz.TokenUnknownSubject)
+		return fmt.Errorf("%w: there is no account or client with the id that it names", authz.TokenUnknownSubject)
 	}
 	return err
 }
 
 // newVerifier accepts the tokens of our own issuer, and of those that are trusted;
 // trusted may be nil. The size of its cache is in bytes.
-func newVerifier(keyring *token.Keyring, trusted *token.TrustedIssuers, issuer, audience string, cacheBytes int64) *token.Verifier {
+func newVerifier(keyring *token.Keyring, trusted *token.TrustedIssuers, issuer, audience string, cacheBytes int64, revoked func(context.Context, *token.Verified) (bool, error)) *token.Verifier {
 	return token.NewVerifier(keyring, token.VerifierOptions{
 		Issuer: issuer, Audience: audience, CacheBytes: cacheBytes, Trusted: trusted,
-		Prepare: policy.PrepareClaims, PrepareSubject: policy.PrepareSubject,
+		Prepare: policy.PrepareClaims, PrepareSubject: policy.PrepareSubject, Revoked: revoked,
 	})
 }
 

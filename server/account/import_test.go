@@ -240,7 +240,9 @@ func FuzzImport(f *testing.F) {
 // emptyStore has no accounts and keeps none.
 type emptyStore struct{ account.Store }
 
-func (emptyStore) InsertAccounts(context.Context, []account.Account, ...account.Event) error { return nil }
+func (emptyStore) InsertAccounts(context.Context, []account.Account, ...account.Event) error {
+	return nil
+}
 
 func (emptyStore) AccountByIdentity(context.Context, string) (account.Account, error) {
 	return account.Account{}, account.ErrNotFound

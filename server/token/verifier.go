@@ -23,6 +23,9 @@ type VerifierOptions struct {
 	Issuer string
 	// Audience is what aud must be or contain.
 	Audience string
+	// AnyAudience accepts our own issuer's tokens whoever they are for. It is for the
+	// token service, which answers for all that it has issued, and not for a gate.
+	AnyAudience bool
 	// Leeway is how far the clock of whoever minted a token may differ from ours:
 	// it is added to exp and subtracted from nbf and iat. Default 0, and so are
 	// negative values. One process has one clock, and an expired token must be
@@ -73,6 +76,8 @@ type rules struct {
 	external *external
 	// audiences are those of which aud must be or contain one.
 	audiences []string
+	// anyAudience is whether it may contain others only.
+	anyAudience bool
 	// algorithms are those that the issuer signs with.
 	algorithms []string
 	// types are the accepted values of typ, empty for none; media types ignore case
@@ -109,6 +114,8 @@ func NewVerifier(keys *Keyring, options VerifierOptions) *Verifier {
 		needsKeyID: true,
 		leeway:     max(options.Leeway, 0),
 		keys:       keys,
+
+		anyAudience: options.AnyAudience,
 	}
 	if options.Audience != "" {
 		own.audiences = []string{options.Audience}
