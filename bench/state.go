@@ -108,7 +108,7 @@ func mintAll(keyring *token.Keyring, ids, tokens []string) error {
 // mint makes a token as a login would.
 func mint(keyring *token.Keyring, id string, scope ...string) (string, error) {
 	raw, _, _, err := keyring.Mint(token.Registered{
-		Issuer: issuer, Subject: id, Audience: []string{issuer}, ClientID: "bench",
+		Issuer: issuer, Subject: id, Audience: []string{issuer}, ClientID: account.FirstPartyClient,
 		Scope: scope, Lifetime: 24 * time.Hour,
 	}, nil)
 	return raw, err

@@ -13,10 +13,8 @@ import (
 
 	"github.com/stagedoor/stagedoor/data"
 	"github.com/stagedoor/stagedoor/policies"
-	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/demo"
 	"github.com/stagedoor/stagedoor/server/gate"
-	"github.com/stagedoor/stagedoor/server/oauth"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/problem"
 )
@@ -31,15 +29,8 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if audience == "" {
 		audience = s.issuer
 	}
-	verifier := newVerifier(s.keyring, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB))
-	authenticator := account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{
-		DisableThrottle: !s.cfg.LoginThrottle, Logger: s.logger,
-	})
-
-	tokens := oauth.New(oauth.Options{
-		Policy: s.engine, Authenticator: authenticator, Keyring: s.keyring,
-		Issuer: s.issuer, Audience: audience, MaxLifetime: s.cfg.MaxTokenLifetime, Logger: s.logger,
-	})
+	verifier := newVerifier(s.keyring, s.trusted, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB), revoked(s.clients, s.revocations))
+	tokens := s.newTokenService(audience)
 	routes := newRouter()
 	tokens.Register(routes)
 	s.registerHealth(routes)
@@ -48,12 +39,15 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 
 	loaders := map[string]gate.Loader{}
 	if !s.cfg.Demo {
-		if err := s.refuseDemoPasswords(ctx); err != nil {
+		if err := errors.Join(s.refuseDemoPasswords(ctx), s.refuseDemoSecret(ctx)); err != nil {
 			return nil, err
 		}
 	} else {
 		if err := s.loadDemoAccounts(ctx); err != nil {
 			return nil, fmt.Errorf("loading the demo accounts: %w", err)
+		}
+		if err := s.loadDemoClients(ctx); err != nil {
+			return nil, fmt.Errorf("loading the demo clients: %w", err)
 		}
 		api := demo.New(demo.Options{Accounts: s.accounts, Logger: s.logger})
 		api.Register(routes)
@@ -65,7 +59,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	door, err := gate.New(gate.Options{
-		Policy: s.engine, Tokens: verifier, Subjects: s.accounts, Issuer: s.issuer, Realm: realm,
+		Policy: s.engine, Tokens: verifier, Subjects: s.who(), Issuer: s.issuer, Realm: realm,
 		TrustedProxies: proxies, Headers: s.cfg.PolicyHeaders, CORSOrigins: s.cfg.CORSOrigins,
 		Loaders: loaders, Refusals: tokens.Refusals(), Logger: s.logger,
 		Observe: s.metrics.observe, ObserveFailure: s.metrics.observeFailure,
@@ -73,7 +67,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the gate: %w", err)
 	}
-	return door.Wrap(headAsGet(limitBody(routes))), nil
+	return tokens.AtIssuer(door.Wrap(headAsGet(limitBody(routes)))), nil
 }
 
 // newRouter is a Gin engine that adds nothing of its own: the gate has made the

@@ -40,6 +40,17 @@ type Config struct {
 	// HS256SecretFile (hs256-secret-file) names a file whose content is the
 	// HS256 secret, at least 32 bytes. Empty: a random one, kept in the state.
 	HS256SecretFile string
+	// KeyRotation (key-rotation) is how long a key signs before the server makes its
+	// successor; 0 leaves that to `stagedoor key rotate`. Default 2160 h (90 days).
+	KeyRotation time.Duration
+	// SecretKey (the variable STAGEDOOR_SECRET_KEY, and nothing else) encrypts the
+	// signing keys at rest, at least 32 bytes. Empty: they are stored in clear.
+	SecretKey string
+	// SecretKeyFile (secret-key-file) names a file whose content is the same secret.
+	SecretKeyFile string
+	// TrustedIssuersFile (trusted-issuers) names a YAML file of other issuers whose
+	// tokens are accepted. Empty: there are none.
+	TrustedIssuersFile string
 	// Audience (audience) is what tokens must be meant for. Default: the issuer.
 	Audience string
 	// MaxTokenLifetime (max-token-lifetime) caps what the policy may grant.
@@ -87,6 +98,7 @@ func DefaultConfig() Config {
 		Listen:           "127.0.0.1:8080",
 		State:            "stagedoor-state",
 		SigningAlgorithm: "EdDSA",
+		KeyRotation:      90 * 24 * time.Hour,
 		MaxTokenLifetime: 24 * time.Hour,
 		MaxBcryptCost:    12,
 		LoginThrottle:    true,
@@ -142,6 +154,12 @@ func (c *Config) Validate() error {
 	if c.HS256SecretFile != "" && c.SigningAlgorithm != "HS256" {
 		return invalid("hs256-secret-file", "is only for --signing-algorithm HS256, not %s", c.SigningAlgorithm)
 	}
+	if c.KeyRotation != 0 && c.KeyRotation < minKeyRotation {
+		return invalid("key-rotation", "%s is shorter than %s; 0 turns it off", c.KeyRotation, minKeyRotation)
+	}
+	if _, err := c.sealer(); err != nil {
+		return err
+	}
 	if c.MaxTokenLifetime < time.Second {
 		return invalid("max-token-lifetime", "%s is shorter than a second", c.MaxTokenLifetime)
 	}
@@ -184,6 +202,9 @@ func (c *Config) Validate() error {
 	}
 	return nil
 }
+
+// minKeyRotation leaves a key time to be published before it signs.
+const minKeyRotation = time.Hour
 
 // maxCacheMiB is the largest size of a cache; it is there to catch a size that was
 // meant in bytes.

@@ -39,7 +39,8 @@ var rooms = []struct {
 	{"database/sql", []string{"server/store"}},
 	{"github.com/prometheus/client_golang", []string{"server"}},
 	{"github.com/KimMachineGun/automemlimit", []string{"server"}},
-	{"golang.org/x/crypto", []string{"server/account"}},
+	{"golang.org/x/crypto", []string{"server/account", "server/token"}},
+	{"github.com/MicahParks", []string{"server/token"}},
 	{"github.com/gin-gonic/gin", []string{"server", "server/oauth", "server/admin", "server/gateway", "server/pdp", "server/demo", "server/gate/gin.go"}},
 }
 

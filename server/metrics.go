@@ -24,6 +24,8 @@ const maxScrapes = 4
 type metrics struct {
 	registry                *prometheus.Registry
 	allowed, denied, failed prometheus.Counter
+	// tokens counts requests of the token service.
+	tokens *prometheus.CounterVec
 	// lastFailure is when a policy was last refused, in nanoseconds since 1970; 0
 	// for never.
 	lastFailure atomic.Int64
@@ -36,11 +38,15 @@ func newMetrics() *metrics {
 	}, []string{"decision"})
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		allowed:  requests.WithLabelValues("allow"),
-		denied:   requests.WithLabelValues("deny"),
-		failed:   requests.WithLabelValues("error"),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stagedoor_token_requests_total",
+			Help: "Requests to /token by grant type (empty where none that is built was asked for) and outcome: success, or the error code.",
+		}, []string{"grant_type", "outcome"}),
+		allowed: requests.WithLabelValues("allow"),
+		denied:  requests.WithLabelValues("deny"),
+		failed:  requests.WithLabelValues("error"),
 	}
-	m.registry.MustRegister(requests, collectors.NewGoCollector(),
+	m.registry.MustRegister(requests, m.tokens, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return m
 }
@@ -52,6 +58,11 @@ func (m *metrics) observe(_ context.Context, _ *authz.Request, d *authz.Decision
 	} else {
 		m.denied.Inc()
 	}
+}
+
+// observeToken counts a request for a token.
+func (m *metrics) observeToken(grantType, outcome string) {
+	m.tokens.WithLabelValues(grantType, outcome).Inc()
 }
 
 // observeFailure counts a request without a decision.

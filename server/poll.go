@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,11 +26,14 @@ type changes interface {
 type poll struct {
 	changes changes
 	forget  func()                      // has subjects looked up anew
-	reload  func(context.Context) error // reads the keys anew
+	doubt   func()                      // has the store asked about all else, until reload
+	reload  func(context.Context) error // reads keys, clients and revocations anew
 	logger  *slog.Logger
 
-	// stale says that there is a change which has not been read yet.
-	stale bool
+	// stale says that there is a change which has not been read yet, and doubted that
+	// the store is asked until reload has succeeded.
+	stale   bool
+	doubted atomic.Bool
 	// accountChanges is the store's count of them when subjects were last forgotten;
 	// it is never negative, so -1 is one that is not known yet.
 	accountChanges int64
@@ -36,7 +41,14 @@ type poll struct {
 
 func (s *Server) newPoll() *poll {
 	return &poll{
-		changes: s.store, forget: s.accounts.Forget, reload: s.keyring.Reload, logger: s.logger,
+		changes: s.store, forget: s.accounts.Forget, logger: s.logger,
+		doubt: func() {
+			s.clients.Doubt()
+			s.revocations.Doubt()
+		},
+		reload: func(ctx context.Context) error {
+			return errors.Join(s.revocations.Reload(ctx), s.clients.Reload(ctx), s.keyring.Reload(ctx))
+		},
 		accountChanges: -1,
 	}
 }
@@ -70,10 +82,10 @@ func (p *poll) run(ctx context.Context) error {
 				go func() { looked <- p.lookInTime(ctx) }()
 				continue
 			}
-			p.forget()
+			p.distrust()
 			if !warned {
 				warned = true
-				p.logger.Warn("the store takes too long to say what has changed; until it does, subjects are not remembered")
+				p.logger.Warn("the store takes too long to say what has changed; until it does, nothing is remembered")
 			}
 		}
 	}
@@ -87,18 +99,26 @@ func (p *poll) lookInTime(ctx context.Context) error {
 }
 
 // look asks the store once whether it has changed. While it can't be asked,
-// nobody knows whether what is remembered of accounts is still true: then it is
+// nobody knows whether what is remembered is still true: then it is
 // forgotten, and every request asks the store itself, as without a memory.
 func (p *poll) look(ctx context.Context) error {
 	changed, err := p.changes.Changed(ctx)
 	// What could not be read stays stale, and is tried again.
-	if p.stale = p.stale || changed; err == nil && p.stale {
+	doubted := p.doubted.Swap(false)
+	if p.stale = p.stale || changed || doubted; err == nil && p.stale {
 		err = p.refresh(ctx)
 	}
 	if err != nil {
-		p.forget()
+		p.distrust()
 	}
 	return err
+}
+
+// distrust has the store asked about everything.
+func (p *poll) distrust() {
+	p.forget()
+	p.doubt()
+	p.doubted.Store(true)
 }
 
 // refresh reads anew what is kept in memory. Most changes of the store are none

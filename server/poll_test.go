@@ -20,11 +20,17 @@ import (
 // unpolled is a server that answers requests and whose poll is the test's.
 func unpolled(t *testing.T) *Server {
 	t.Helper()
+	return unpolledWith(t, func(*Config) {})
+}
+
+func unpolledWith(t *testing.T, change func(*Config)) *Server {
+	t.Helper()
 	cfg := DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
 	cfg.State = filepath.Join(t.TempDir(), "state")
 	cfg.Demo = true
 	cfg.PolicyTimeout = time.Minute
+	change(&cfg)
 	s, err := New(t.Context(), cfg, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +51,7 @@ func (s *Server) bearer(t *testing.T, username string) string {
 		t.Fatal(err)
 	}
 	raw, _, _, err := s.keyring.Mint(token.Registered{
-		Issuer: s.issuer, Audience: []string{s.issuer}, Subject: a.ID, ClientID: "first-party", Lifetime: time.Hour,
+		Issuer: s.issuer, Audience: []string{s.issuer}, Subject: a.ID, ClientID: account.FirstPartyClient, Lifetime: time.Hour,
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -216,7 +222,7 @@ func TestAStoreThatStallsIsAsGoodAsNone(t *testing.T) {
 				forget := func() { forgotten.Store(time.Now().UnixNano()) }
 				log := &strings.Builder{}
 				p := &poll{
-					changes: test.stall(released), forget: forget, reload: func(context.Context) error { return nil },
+					changes: test.stall(released), forget: forget, doubt: func() {}, reload: func(context.Context) error { return nil },
 					logger: slog.New(slog.NewTextHandler(log, nil)), accountChanges: -1,
 				}
 				ctx, cancel := context.WithCancel(t.Context())
@@ -245,11 +251,37 @@ func TestAStoreThatStallsIsAsGoodAsNone(t *testing.T) {
 	}
 }
 
+// What is doubted is read anew once the store answers, also where nothing has
+// changed: until then every request asks the store.
+func TestADoubtEndsWithoutAChange(t *testing.T) {
+	var fails bool
+	doubted := false
+	p := &poll{
+		changes: &stalled{changed: func(context.Context) (bool, error) {
+			if fails {
+				return false, errors.New("no answer")
+			}
+			return false, nil
+		}},
+		forget: func() {}, doubt: func() { doubted = true },
+		reload: func(context.Context) error { doubted = false; return nil },
+		logger: slog.New(slog.DiscardHandler), accountChanges: -1,
+	}
+	fails = true
+	if err := p.look(t.Context()); err == nil || !doubted {
+		t.Fatalf("%v, doubted: %t", err, doubted)
+	}
+	fails = false
+	if err := p.look(t.Context()); err != nil || doubted {
+		t.Errorf("%v, doubted: %t", err, doubted)
+	}
+}
+
 // Once a stalled store answers again, subjects are remembered again.
 func TestAfterAStallThePollGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		released := make(chan struct{})
-		var asked, forgotten, reloaded atomic.Int64
+		var asked, forgotten, doubted, reloaded atomic.Int64
 		p := &poll{
 			changes: &stalled{
 				changed: func(context.Context) (bool, error) {
@@ -261,6 +293,7 @@ func TestAfterAStallThePollGoesOn(t *testing.T) {
 				},
 			},
 			forget: func() { forgotten.Add(1) },
+			doubt:  func() { doubted.Add(1) },
 			reload: func(context.Context) error { reloaded.Add(1); return nil },
 			logger: slog.New(slog.DiscardHandler), accountChanges: -1,
 		}
@@ -270,8 +303,8 @@ func TestAfterAStallThePollGoesOn(t *testing.T) {
 
 		time.Sleep(5*pollInterval + pollInterval/2)
 		synctest.Wait()
-		if asked.Load() != 1 || forgotten.Load() != 4 {
-			t.Errorf("while it stalls: asked %d times, forgotten %d times; want 1 and 4", asked.Load(), forgotten.Load())
+		if asked.Load() != 1 || forgotten.Load() != 4 || doubted.Load() != 4 {
+			t.Errorf("while it stalls: asked %d times, forgotten %d times, doubted %d times; want 1, 4 and 4", asked.Load(), forgotten.Load(), doubted.Load())
 		}
 		close(released)
 		time.Sleep(pollInterval)

@@ -33,17 +33,22 @@ const (
 // Server is one running Stagedoor. Make it with [New], run it with
 // [Server.Run], and give it back with [Server.Close].
 type Server struct {
-	cfg      Config
-	logger   *slog.Logger
-	store    *store.Store
-	accounts *account.Directory
-	engine   *policy.Engine
-	keyring  *token.Keyring
-	listener net.Listener
-	issuer   string
-	http     *http.Server
-	draining atomic.Bool
-	metrics  *metrics
+	cfg         Config
+	logger      *slog.Logger
+	store       *store.Store
+	accounts    *account.Directory
+	clients     *account.Clients
+	sessions    *account.Sessions
+	revocations *account.Revocations
+	events      *account.Events
+	engine      *policy.Engine
+	keyring     *token.Keyring
+	trusted     *token.TrustedIssuers // nil where none are configured
+	listener    net.Listener
+	issuer      string
+	http        *http.Server
+	draining    atomic.Bool
+	metrics     *metrics
 }
 
 // New validates the configuration, opens the state, loads the policy and binds
@@ -122,23 +127,27 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 	if s.store, err = OpenState(ctx, s.cfg.State); err != nil {
 		return err
 	}
+	if s.revocations, err = account.OpenRevocations(ctx, s.store, account.RevocationOptions{Logger: s.logger}); err != nil {
+		return err
+	}
 	s.accounts = account.New(s.store, account.Options{
 		MaxBcryptCost: s.cfg.MaxBcryptCost, CacheBytes: cacheBytes(s.cfg.SubjectCacheMiB), Prepare: policy.PrepareSubject,
+		Revocations: s.revocations,
 	})
+	if s.clients, err = account.OpenClients(ctx, s.store, account.ClientOptions{
+		Revocations: s.revocations, Logger: s.logger, Prepare: policy.PrepareSubject,
+	}); err != nil {
+		return err
+	}
+	s.sessions = account.NewSessions(s.store, account.SessionOptions{Revocations: s.revocations, Logger: s.logger})
+	s.events = account.NewEvents(s.store, account.EventOptions{})
 	if err := s.settleIssuer(ctx); err != nil {
 		return err
 	}
-	secret, err := s.cfg.hs256Secret()
-	if err != nil {
+	if s.trusted, err = s.cfg.trustedIssuers(s.issuer, s.logger); err != nil {
 		return err
 	}
-	s.keyring, err = token.OpenKeyring(ctx, s.store, token.KeyringOptions{
-		Algorithm: s.cfg.SigningAlgorithm, HMACSecret: secret,
-	})
-	if err != nil {
-		return fmt.Errorf("opening the signing keys: %w", err)
-	}
-	return nil
+	return s.openKeys(ctx)
 }
 
 // Addr is the address that the server listens on; with port 0 in the
@@ -167,6 +176,14 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.engine.Watch(ctx) })
 	group.Go(func() error { return s.newPoll().run(ctx) })
+	group.Go(func() error { return s.tendKeys(ctx) })
+	if s.trusted != nil {
+		group.Go(func() error { return s.trusted.Run(ctx) })
+	}
+	group.Go(func() error {
+		s.doChores(ctx)
+		return nil
+	})
 	group.Go(func() error {
 		serve := s.http.Serve
 		if s.http.TLSConfig != nil {
@@ -210,6 +227,9 @@ func (s *Server) Close() error {
 		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if s.trusted != nil {
+		s.trusted.Close()
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())

@@ -113,7 +113,7 @@ func (r *rehearsal) logIn(ctx context.Context, opened *store.Store, q Question, 
 		r.issuer = "http://" + r.cfg.Listen
 	}
 	audience := cmp.Or(r.cfg.Audience, r.issuer)
-	keyring, err := token.OpenKeyring(ctx, &passingKeys{}, token.KeyringOptions{Now: r.now})
+	keyring, err := token.OpenKeyring(ctx, &token.MemoryKeys{}, token.KeyringOptions{Now: r.now})
 	if err != nil {
 		return err
 	}
@@ -144,18 +144,6 @@ func (r *rehearsal) logIn(ctx context.Context, opened *store.Store, q Question, 
 	}
 	r.token = preview.Token
 	return nil
-}
-
-// passingKeys keeps a key for as long as the simulation lasts.
-type passingKeys struct{ keys []token.Key }
-
-// Keys returns the key, if it has been made.
-func (p *passingKeys) Keys(context.Context) ([]token.Key, error) { return p.keys, nil }
-
-// EnsureKey takes the key.
-func (p *passingKeys) EnsureKey(_ context.Context, key token.Key) (token.Key, error) {
-	p.keys = append(p.keys, key)
-	return key, nil
 }
 
 // ask sends the request through a gate and takes the policy's question.

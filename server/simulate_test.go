@@ -48,7 +48,7 @@ func TestSimulatedClaimsAreARealTokens(t *testing.T) {
 				t.Fatal(err)
 			}
 			simulated := simulation.Request.Claims.Values
-			for _, name := range []string{"jti", "iat", "nbf", "exp"} {
+			for _, name := range []string{"jti", "sid", "iat", "nbf", "exp"} {
 				if simulated[name] == nil || real[name] == nil {
 					t.Errorf("%s is missing: real %v, simulated %v", name, real[name], simulated[name])
 				}

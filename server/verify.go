@@ -28,30 +28,42 @@ func VerifyToken(ctx context.Context, cfg Config, raw string) (err error) {
 	if err != nil {
 		return err
 	}
-	secret, err := cfg.hs256Secret()
+	keyring, err := existingKeys(ctx, opened, cfg)
 	if err != nil {
 		return err
 	}
-	keyring, err := existingKeys(ctx, opened, secret)
+	trusted, err := cfg.trustedIssuers(issuer, nil)
 	if err != nil {
 		return err
 	}
-	verified, err := newVerifier(keyring, issuer, cmp.Or(cfg.Audience, issuer), cacheOff).Verify(ctx, raw)
+	if trusted != nil {
+		defer trusted.Close()
+	}
+	revocations, err := account.OpenRevocations(ctx, opened, account.RevocationOptions{})
 	if err != nil {
 		return err
 	}
-	_, err = account.New(opened, account.Options{}).Subject(ctx, verified.Subject)
+	clients, err := account.OpenClients(ctx, opened, account.ClientOptions{})
+	if err != nil {
+		return err
+	}
+	verified, err := newVerifier(keyring, trusted, issuer, cmp.Or(cfg.Audience, issuer), cacheOff, revoked(clients, revocations)).Verify(ctx, raw)
+	if err != nil || verified.External != nil {
+		return err
+	}
+	_, err = account.Who{Accounts: account.New(opened, account.Options{}), Clients: clients}.Subject(ctx, verified.Subject)
 	if errors.Is(err, account.ErrNotFound) {
-		return fmt.Errorf("%w: there is no account with the id that it names", authz.TokenUnknownSubject)
+		return fmt.Errorf("%w: there is no account or client with the id that it names", authz.TokenUnknownSubject)
 	}
 	return err
 }
 
-// newVerifier accepts the tokens of our own issuer. The size of its cache is in
-// bytes.
-func newVerifier(keyring *token.Keyring, issuer, audience string, cacheBytes int64) *token.Verifier {
+// newVerifier accepts the tokens of our own issuer, and of those that are trusted;
+// trusted may be nil. The size of its cache is in bytes.
+func newVerifier(keyring *token.Keyring, trusted *token.TrustedIssuers, issuer, audience string, cacheBytes int64, revoked func(context.Context, *token.Verified) (bool, error)) *token.Verifier {
 	return token.NewVerifier(keyring, token.VerifierOptions{
-		Issuer: issuer, Audience: audience, Prepare: policy.PrepareClaims, CacheBytes: cacheBytes,
+		Issuer: issuer, Audience: audience, CacheBytes: cacheBytes, Trusted: trusted,
+		Prepare: policy.PrepareClaims, PrepareSubject: policy.PrepareSubject, Revoked: revoked,
 	})
 }
 
@@ -71,11 +83,15 @@ func rememberedIssuer(ctx context.Context, cfg Config, opened *store.Store) (str
 	return issuer, nil
 }
 
-// existingKeys opens the keys of the state without making one.
-func existingKeys(ctx context.Context, keys token.KeyStore, secret []byte) (*token.Keyring, error) {
-	options := token.KeyringOptions{HMACSecret: secret, Algorithm: token.HS256}
+// existingKeys opens the keys of the state, and changes nothing there.
+func existingKeys(ctx context.Context, opened *store.Store, cfg Config) (*token.Keyring, error) {
+	secret, err := cfg.hs256Secret()
+	if err != nil {
+		return nil, err
+	}
+	options := token.KeyringOptions{HMACSecret: secret, Algorithm: token.HS256, ReadOnly: true}
 	if secret == nil {
-		stored, err := keys.Keys(ctx)
+		stored, err := opened.Keys(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("reading the signing keys: %w", err)
 		}
@@ -84,7 +100,10 @@ func existingKeys(ctx context.Context, keys token.KeyStore, secret []byte) (*tok
 		}
 		options.Algorithm = stored[0].Algorithm
 	}
-	keyring, err := token.OpenKeyring(ctx, keys, options)
+	if options.Sealer, err = cfg.sealer(); err != nil {
+		return nil, err
+	}
+	keyring, err := token.OpenKeyring(ctx, opened, options)
 	if err != nil {
 		return nil, fmt.Errorf("opening the signing keys: %w", err)
 	}

@@ -47,6 +47,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve login, tokens and protected routes."`
 	Init    initCmd    `cmd:"" help:"Write policies and data of your own to start from."`
 	User    userCmd    `cmd:"" help:"Administer accounts."`
+	Key     keyCmd     `cmd:"" help:"Administer the keys that sign tokens."`
 	Policy  policyCmd  `cmd:"" help:"Check, test and try policies."`
 	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
 	Version versionCmd `cmd:"" help:"Print the version."`

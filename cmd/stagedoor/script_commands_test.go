@@ -235,6 +235,22 @@ func scriptLogin(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func scriptKeyOf(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: keyof STATE")
+	}
+	ts.Check(ts.Exec("stagedoor", "key", "list", "--output", "json"))
+	var keys []struct{ ID, State string }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &keys))
+	for _, key := range keys {
+		if key.State == args[0] {
+			ts.Setenv("KEY", key.ID)
+			return
+		}
+	}
+	ts.Fatalf("no key is in the state %q: %v", args[0], keys)
+}
+
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	token, form, until := "", "", 0
 	for len(args) > 2 {

@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 //	login NAME PASSWORD    log in; sets $TOKEN. With ! the login must be refused
 //	http [-t TOKEN] [-d FORM] METHOD PATH
 //	                       ask the server; prints the status, the headers and the body
+//	keyof STATE            set $KEY to the id of the key in that state
 //	exits CODE ARG...      run stagedoor and expect that exit code
 //	edit FILE OLD NEW      replace a text in a file, the way an editor saves: by rename
 func TestScripts(t *testing.T) {
@@ -56,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"login":     scriptLogin,
 			"http":      scriptHTTP,
 			"exits":     scriptExits,
+			"keyof":     scriptKeyOf,
 			"edit":      scriptEdit,
 		},
 	})

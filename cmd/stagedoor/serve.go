@@ -38,6 +38,9 @@ type serveCmd struct {
 
 	SigningAlgorithm string        `help:"What signs new tokens: EdDSA, ES256, RS256 or HS256. Default: ${default}." default:"EdDSA" placeholder:"ALG" env:"STAGEDOOR_SIGNING_ALGORITHM" group:"Tokens and login"`
 	HS256SecretFile  string        `name:"hs256-secret-file" help:"File with the HS256 secret, at least 32 bytes; without it a random one is made and kept." placeholder:"FILE" env:"STAGEDOOR_HS256_SECRET_FILE" group:"Tokens and login"`
+	KeyRotation      time.Duration `help:"How long a key signs before the server makes its successor; 0 leaves that to stagedoor key rotate." default:"2160h" env:"STAGEDOOR_KEY_ROTATION" group:"Tokens and login"`
+	secretFlag
+	trustedFlag
 	Audience         string        `help:"What tokens are meant for. Default: the issuer." placeholder:"URL" env:"STAGEDOOR_AUDIENCE" group:"Tokens and login"`
 	MaxTokenLifetime time.Duration `help:"Longest lifetime that the policy can give a token." default:"24h" env:"STAGEDOOR_MAX_TOKEN_LIFETIME" group:"Tokens and login"`
 	MaxBcryptCost    int           `help:"Highest cost of imported bcrypt hashes; every failed login takes as long as the slowest." default:"12" env:"STAGEDOOR_MAX_BCRYPT_COST" group:"Tokens and login"`
@@ -60,6 +63,7 @@ func (c *serveCmd) config(state string) server.Config {
 		Listen: c.Listen, Issuer: c.Issuer, State: state, Demo: c.Demo,
 		Policies: c.Policies, Data: c.Data,
 		SigningAlgorithm: c.SigningAlgorithm, HS256SecretFile: c.HS256SecretFile, Audience: c.Audience,
+		KeyRotation: c.KeyRotation, SecretKeyFile: c.SecretKeyFile, TrustedIssuersFile: c.TrustedIssuers,
 		MaxTokenLifetime: c.MaxTokenLifetime, MaxBcryptCost: c.MaxBcryptCost, LoginThrottle: c.LoginThrottle,
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
 		PolicyHeaders: c.PolicyHeaders, PolicyTimeout: c.PolicyTimeout, PolicyNetwork: c.PolicyNetwork,
@@ -80,7 +84,11 @@ func (c *serveCmd) Run(ctx context.Context, e *env) (err error) {
 		}
 	}()
 	server.TuneMemory(e.logger)
-	s, err := server.New(ctx, c.config(e.state), e.logger)
+	cfg := c.config(e.state)
+	if err := c.fill(&cfg); err != nil {
+		return err
+	}
+	s, err := server.New(ctx, cfg, e.logger)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,14 @@ type tokenInspectCmd struct {
 	Verify bool   `help:"Verify it against the keys and the issuer in the state, as the server would."`
 	issuerFlags
 	HS256SecretFile string `name:"hs256-secret-file" help:"File with the HS256 secret, if the server was given one." placeholder:"FILE" env:"STAGEDOOR_HS256_SECRET_FILE"`
+	secretFlag
+	trustedFlag
 	outputFlag
+}
+
+// trustedFlag names the file of other issuers whose tokens are accepted.
+type trustedFlag struct {
+	TrustedIssuers string `help:"YAML file of other issuers whose tokens are accepted." placeholder:"FILE" env:"STAGEDOOR_TRUSTED_ISSUERS" group:"Tokens and login"`
 }
 
 // issuerFlags are the options of serve that say whose tokens, and for whom.
@@ -78,7 +85,10 @@ func (c *tokenInspectCmd) Run(ctx context.Context, e *env) error {
 	shown := inspection{Header: header, Claims: claims}
 	if c.Verify {
 		cfg := c.config(e.state)
-		cfg.HS256SecretFile = c.HS256SecretFile
+		cfg.HS256SecretFile, cfg.TrustedIssuersFile = c.HS256SecretFile, c.TrustedIssuers
+		if err := c.fill(&cfg); err != nil {
+			return err
+		}
 		err := server.VerifyToken(ctx, cfg, raw)
 		var code authz.TokenError
 		switch {

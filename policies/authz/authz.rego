@@ -5,9 +5,9 @@
 #   Answers data.authz.decision for every request. data.routes says what a route
 #   asks for, input says who asks. What counts is what the subject may have now: its
 #   roles are those of input.subject, and a scope counts only where the token holds
-#   it and one of those roles carries it (data.roles). An external subject is known
-#   by its token alone, so its roles and scopes are its claims'; where data.roles has
-#   one of those roles, its scopes are bounded by what those roles carry.
+#   it and the subject carries it: by one of those roles (data.roles) or, as a client,
+#   by itself. An external subject is known by its token alone: its roles and scopes
+#   are what the configuration maps that to.
 # schemas:
 #   - input: schema.authz
 package authz
@@ -70,12 +70,22 @@ current_roles := input.subject.roles if {
 } else := [] if {
 	input.subject.kind in {"account", "client"}
 	not input.subject.roles
-} else := input.claims.roles if {
+} else := input.subject.roles if {
 	input.subject.kind == "external"
+	input.subject.scopes
+	is_array(input.subject.roles)
+} else := input.claims.roles if {
+	_unmapped
 	is_array(input.claims.roles)
 } else := [] if {
-	input.subject.kind == "external"
+	_unmapped
 	not input.claims.roles
+}
+
+# A subject of an issuer for which nothing is mapped: then its claims count.
+_unmapped if {
+	input.subject.kind == "external"
+	not input.subject.scopes
 }
 
 # METADATA
@@ -115,18 +125,29 @@ met("roles", wanted, roles) if {
 # Comparing the scopes held with those wanted also refuses whatever is no list.
 met("scopes", wanted, roles) if {
 	declared.scopes
+	input.subject.kind != "external"
 	wanted != []
 	granted := split(input.claims.scope, " ")
 	[scope |
 		some scope in wanted
 		scope in granted
-		rbac.carries(data.roles, roles, scope)
+		_carries(roles, scope)
+	] == wanted
+}
+
+met("scopes", wanted, _) if {
+	declared.scopes
+	input.subject.kind == "external"
+	_names(wanted)
+	[scope |
+		some scope in wanted
+		scope in input.subject.scopes
 	] == wanted
 }
 
 met("scopes", wanted, roles) if {
 	declared.scopes
-	input.subject.kind == "external"
+	_unmapped
 	_names(wanted)
 	[scope |
 		some scope in wanted
@@ -153,6 +174,15 @@ met("owner", true, roles) if {
 met("owner_exempt", exempt, _) if {
 	declared.owner == true
 	_names(exempt)
+}
+
+_carries(roles, scope) if rbac.carries(data.roles, roles, scope)
+
+# A client's own scopes; an account has none.
+_carries(_, scope) if {
+	declared.scopes
+	input.subject.kind == "client"
+	scope in input.subject.scopes
 }
 
 _admits(roles, scope) if rbac.carries(data.roles, roles, scope)

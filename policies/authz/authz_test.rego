@@ -25,7 +25,7 @@ _account(roles, scope) := {
 	"claims": {"iss": "https://here.example", "sub": "01A", "scope": scope, "roles": ["boss"]},
 }
 
-# A token of another issuer. Whatever Go may put into the subject, claims count.
+# A token of another issuer for which nothing is mapped: its claims count.
 _external(claims) := {
 	"subject": {"kind": "external", "id": "01A", "roles": ["boss"], "disabled": false},
 	"claims": claims,
@@ -260,6 +260,77 @@ test_external_subjects if {
 		"known": ["/me", {}, "allow"],
 	}
 	_wrong({name: [_request("GET", case[0], _external(case[1])), case[2]] | some name, case in cases}) == {}
+}
+
+# A token of another issuer whose roles and scopes the configuration maps.
+_mapped(roles, scopes) := {
+	"subject": {"kind": "external", "id": "01A", "issuer": "https://other.example", "roles": roles, "scopes": scopes, "disabled": false, "attributes": {}},
+	"claims": {"iss": "https://other.example", "sub": "01A", "scope": _both, "roles": ["boss"]},
+}
+
+test_mapped_external_subjects if {
+	_wrong({
+		"a mapped scope": [_request("GET", "/items", _mapped([], ["item:read"])), "allow"],
+		"a mapped scope that a known role does not carry": [_request("POST", "/items", _mapped(["clerk"], ["item:write"])), "allow"],
+		"a scope in a claim that is not mapped": [
+			_request("GET", "/items", _mapped([], [])),
+			"403 missing_scope scope=\"item:read\"",
+		],
+		"a role carries nothing that the token does not say": [
+			_request("GET", "/items", _mapped(["clerk"], [])),
+			"403 missing_scope scope=\"item:read\"",
+		],
+		"one of two": [
+			_request("GET", "/report", _mapped(["boss"], ["item:read"])),
+			"403 missing_scope scope=\"item:read item:write\"",
+		],
+		"a mapped role": [_request("GET", "/staff", _mapped(["clerk"], [])), "allow"],
+		"a role in a claim that is not mapped": [_request("GET", "/staff", _mapped([], [])), "403 missing_role"],
+		"roles that are no list": [_request("GET", "/staff", _mapped("clerk", [])), "403 malformed_roles"],
+		"scopes that are no list": [
+			_request("GET", "/items", _mapped([], "item:read")),
+			"403 missing_scope scope=\"item:read\"",
+		],
+	}) == {}
+}
+
+# A client that acts for itself carries its registered scopes, and those of its roles.
+_client(roles, scopes, scope) := {
+	"subject": {"kind": "client", "id": "robot", "roles": roles, "scopes": scopes, "disabled": false, "attributes": {}},
+	"claims": {"iss": "https://here.example", "sub": "robot", "client_id": "robot", "scope": scope},
+}
+
+test_clients if {
+	_wrong({
+		"a registered scope": [_request("GET", "/items", _client([], ["item:read"], _both)), "allow"],
+		"a scope of a role": [_request("GET", "/items", _client(["clerk"], [], _both)), "allow"],
+		"one of each": [_request("GET", "/report", _client(["boss"], ["item:write"], _both)), "allow"],
+		"a scope taken from it": [
+			_request("POST", "/items", _client([], ["item:read"], _both)),
+			"403 missing_scope scope=\"item:write\"",
+		],
+		"a scope that the token does not hold": [
+			_request("POST", "/items", _client([], ["item:read", "item:write"], "item:read")),
+			"403 missing_scope scope=\"item:write\"",
+		],
+		"the star is no scope": [
+			_request("GET", "/items", _client([], ["*"], _both)),
+			"403 missing_scope scope=\"item:read\"",
+		],
+		"a role": [_request("GET", "/staff", _client(["clerk"], [], "")), "allow"],
+		"disabled": [
+			_request("GET", "/items", _changed(_client([], ["item:read"], _both), [_set("/subject/disabled", true)])),
+			"403 account_disabled",
+		],
+		"scopes that are no list": [
+			_request("GET", "/items", _client([], "item:read", _both)),
+			"403 missing_scope scope=\"item:read\"",
+		],
+		"an account has no scopes of its own": [
+			_request("GET", "/items", _changed(_account([], _both), [_set("/subject/scopes", ["item:read"])])),
+			"403 missing_scope scope=\"item:read\"",
+		],
+	}) == {}
 }
 
 test_an_external_subject_with_the_id_of_an_account_owns_nothing if {

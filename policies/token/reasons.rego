@@ -29,10 +29,24 @@ reasons contains forbidden if some forbidden in deny
 reasons contains reason(rego.metadata.rule(), []) if not _grant_open
 
 # METADATA
-# title: Nobody has authenticated, or a subject of another issuer
+# title: No client, or a disabled one
+# custom:
+#   code: invalid_client
+#   message: the client is unknown or disabled
+reasons contains reason(rego.metadata.rule(), []) if not _client_known
+
+# METADATA
+# title: Grant type not the client's
+# custom:
+#   code: unauthorized_client
+#   message: the client may not use this grant type
+reasons contains reason(rego.metadata.rule(), []) if not _client_may
+
+# METADATA
+# title: Nobody has authenticated, or a subject that the grant type is not for
 # custom:
 #   code: unsupported_subject
-#   message: needs an account or a client that has authenticated
+#   message: needs an account, or for client_credentials the client itself, that has authenticated
 reasons contains reason(rego.metadata.rule(), []) if not _subject_supported
 
 # METADATA
@@ -42,12 +56,20 @@ reasons contains reason(rego.metadata.rule(), []) if not _subject_supported
 #   that the password was right.
 # custom:
 #   code: invalid_scope
-#   message: none of the requested scopes can be granted
+#   message: none of the requested scopes can be granted, or one that the login did not get
 reasons contains reason(rego.metadata.rule(), []) if {
 	_subject_supported
 	not _disabled
 	not _scope_grantable
 }
+
+# METADATA
+# title: Audience not the client's
+# description: RFC 8707 section 2.
+# custom:
+#   code: invalid_target
+#   message: an audience was requested that the client's tokens, or those of this login, can't be for
+reasons contains reason(rego.metadata.rule(), []) if not _audience_grantable
 
 # METADATA
 # title: No lifetime

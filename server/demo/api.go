@@ -144,7 +144,7 @@ func (a *API) createItem(c *gin.Context) {
 		a.fail(c, "reading an item", err)
 		return
 	}
-	it, err := a.items.add(title, caller.Username, caller.ID)
+	it, err := a.items.add(title, caller.Username, ownerOf(caller))
 	switch {
 	case errors.Is(err, errFull):
 		refuse(c, http.StatusConflict, err.Error())
@@ -154,6 +154,15 @@ func (a *API) createItem(c *gin.Context) {
 		c.Header("Location", "/items/"+it.ID)
 		answer(c, http.StatusCreated, it)
 	}
+}
+
+// ownerOf is who an item belongs to: an id that is unique among all callers. Another
+// issuer's subject may have the id of one of our accounts.
+func ownerOf(caller *authz.Subject) string {
+	if caller.Kind == authz.KindExternal {
+		return caller.Issuer + " " + caller.ID
+	}
+	return caller.ID
 }
 
 func (a *API) getItem(c *gin.Context) {

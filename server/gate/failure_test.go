@@ -17,6 +17,7 @@ import (
 	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/route"
+	"github.com/stagedoor/stagedoor/server/token"
 )
 
 func TestPanickingHandler(t *testing.T) {
@@ -105,6 +106,9 @@ func TestIdentity(t *testing.T) {
 			}
 			if got.Subject != nil && (got.Subject.Kind != tt.kind || got.Subject.ID != tt.id) {
 				t.Errorf("subject %+v", got.Subject)
+			}
+			if got.Subject != nil && (got.Subject.Issuer != "") != (tt.kind == authz.KindExternal) {
+				t.Errorf("issuer of the subject: %q", got.Subject.Issuer)
 			}
 			if passage := d.lastPassage(t); passage.Request.TokenError != tt.tokenError || passage.DecisionID == "" || passage.RequestID == "" || !passage.Decision.Allow {
 				t.Errorf("passage %+v", passage)
@@ -360,5 +364,37 @@ func TestQuestion(t *testing.T) {
 	}
 	if _, err := testGate(t, d, func(o *gate.Options) { o.Policy = fixed{} }).Question(r); err == nil {
 		t.Error("a question without a policy")
+	}
+}
+
+// Whether a token was revoked can't be found out: nobody is let in, and nobody is
+// told that the token is bad.
+func TestRevocationThatCannotBeAsked(t *testing.T) {
+	keyring, err := token.OpenKeyring(t.Context(), &token.MemoryKeys{}, token.KeyringOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, _, _, err := keyring.Mint(token.Registered{
+		Issuer: issuer, Subject: carol, Audience: []string{issuer}, ClientID: "c", Lifetime: time.Hour,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	down := errors.New("the store is down")
+	answer := error(nil)
+	verifier := token.NewVerifier(keyring, token.VerifierOptions{
+		Issuer: issuer, Audience: issuer,
+		Revoked: func(context.Context, *token.Verified) (bool, error) { return false, answer },
+	})
+	d := openDoor(t, func(o *gate.Options) { o.Tokens = verifier })
+	for _, step := range []struct {
+		answer error
+		want   int
+	}{{nil, http.StatusOK}, {down, http.StatusServiceUnavailable}, {nil, http.StatusOK}} {
+		answer = step.answer
+		got := d.do(t, "GET", "/docs/x", bearer(raw))
+		if got.StatusCode != step.want || got.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("with %v: %d %v, want %d", step.answer, got.StatusCode, got.Header, step.want)
+		}
 	}
 }

@@ -62,14 +62,22 @@ func refusedAs(err error) (refused authz.TokenError) {
 
 // subject is who a good token's subject is now; nil where it is gone.
 func (v *visit) subject(ctx context.Context, verified *token.Verified) (*authz.Subject, error) {
-	if verified.Issuer != v.gate.o.Issuer {
-		return &authz.Subject{Kind: authz.KindExternal, ID: verified.Subject}, nil
+	if verified.External != nil || verified.Issuer != v.gate.o.Issuer {
+		return external(verified), nil
 	}
 	subject, err := v.gate.o.Subjects.Subject(ctx, verified.Subject)
 	if errors.Is(err, account.ErrNotFound) {
 		return nil, nil
 	}
 	return subject, err
+}
+
+// external is the subject of another issuer's token, which is never looked up.
+func external(verified *token.Verified) *authz.Subject {
+	if verified.External != nil && verified.External.Kind == authz.KindExternal {
+		return verified.External
+	}
+	return &authz.Subject{Kind: authz.KindExternal, ID: verified.Subject, Issuer: verified.Issuer}
 }
 
 // credential finds the bearer token of a request (RFC 6750 section 2.1). Both

@@ -151,7 +151,7 @@ func warmGate(tb testing.TB, change func(*gate.Options)) (*gate.Gate, string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	keyring, err := token.OpenKeyring(tb.Context(), &memoryKeys{}, token.KeyringOptions{})
+	keyring, err := token.OpenKeyring(tb.Context(), &token.MemoryKeys{}, token.KeyringOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -183,13 +183,3 @@ func warmGate(tb testing.TB, change func(*gate.Options)) (*gate.Gate, string) {
 type oneSubject struct{ subject *authz.Subject }
 
 func (o oneSubject) Subject(context.Context, string) (*authz.Subject, error) { return o.subject, nil }
-
-// memoryKeys keeps a key for as long as the test lasts.
-type memoryKeys struct{ keys []token.Key }
-
-func (m *memoryKeys) Keys(context.Context) ([]token.Key, error) { return m.keys, nil }
-
-func (m *memoryKeys) EnsureKey(_ context.Context, key token.Key) (token.Key, error) {
-	m.keys = append(m.keys, key)
-	return key, nil
-}

@@ -15,6 +15,8 @@ type tokenAnswer struct {
 	TokenType   string `json:"token_type"`
 	ExpiresIn   int64  `json:"expires_in"` // seconds
 	Scope       string `json:"scope"`
+	// RefreshToken is left out where there is none.
+	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
 // errorAnswer is any other (RFC 6749 section 5.2).
@@ -43,12 +45,15 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	if err != nil { // strings and numbers only: it can't happen
 		status, text = http.StatusInternalServerError, []byte(`{"error":"`+codeServerError+`"}`)
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json;charset=UTF-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
+	w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+	forbidStoring(w.Header())
 	w.WriteHeader(status)
 	_, _ = w.Write(append(text, '\n')) // a lost connection is no news
+}
+
+func forbidStoring(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
 }
 
 // quote makes a quoted-string (RFC 9110 section 5.6.4).

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The error codes of RFC 6749 section 5.2, and the two of section 4.1.2.1 for
-// what is our own fault.
+// The error codes of RFC 6749 section 5.2, that of RFC 8707 section 2, and the two
+// of RFC 6749 section 4.1.2.1 for what is our own fault.
 const (
 	codeInvalidRequest         = "invalid_request"
 	codeInvalidClient          = "invalid_client"
@@ -16,6 +16,7 @@ const (
 	codeUnauthorizedClient     = "unauthorized_client"
 	codeUnsupportedGrantType   = "unsupported_grant_type"
 	codeInvalidScope           = "invalid_scope"
+	codeInvalidTarget          = "invalid_target"
 	codeServerError            = "server_error"
 	codeTemporarilyUnavailable = "temporarily_unavailable"
 )

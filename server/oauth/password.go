@@ -9,7 +9,8 @@ import (
 
 // grantPassword is the resource owner password credentials grant (RFC 6749
 // section 4.3). RFC 9700 section 2.4 forbids it to new systems; it is here for
-// first-party clients that have it, and data says whether it is allowed at all.
+// first-party clients that have it. Data says whether it is open at all, and a
+// client's registration whether it may use it.
 const grantPassword = "password"
 
 // amrPassword is the authentication method of a password (RFC 8176 section 2).
@@ -44,6 +45,6 @@ func (g passwordGrant) authenticate(ctx context.Context, r *tokenRequest) (*logi
 	return &login{
 		subject: *attempt.Account.Subject(),
 		amr:     []string{amrPassword},
-		accept:  attempt.Accept, reject: attempt.Reject,
+		accept:  attempt.Accept, reject: attempt.Reject, refused: refusedLogin,
 	}, nil
 }

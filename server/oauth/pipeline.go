@@ -18,25 +18,28 @@ const defaultLifetime = 30 * time.Minute
 
 // issued is a token that was signed, and who it is about.
 type issued struct {
-	subject  authz.Subject
-	clientID string
-	id       string
-	answer   tokenAnswer
+	subject   authz.Subject
+	clientID  string
+	id        string
+	sessionID string
+	expiry    time.Time
+	audience  []string
+	answer    tokenAnswer
 }
 
 // issue takes a token request whose form has been read through every step up to
 // the answer. subject is known as soon as somebody was authenticated, also when
 // they get no token, so that the log can name them.
 func (s *Service) issue(ctx context.Context, r *tokenRequest) (_ *issued, subject *authz.Subject, err error) {
-	clientID, err := authenticateClient(r.client)
-	if err != nil {
+	if r.by, err = s.authenticateClient(ctx, r.client, tokenPath); err != nil {
 		return nil, nil, err
 	}
+	ctx = actingClient(ctx, r.by)
 	question := authz.GrantRequest{
-		GrantType: r.grantType, ClientID: clientID, Scope: r.scope, Audience: r.audience,
+		GrantType: r.grantType, Client: s.grantClient(r.by), Scope: r.scope, Audience: r.audience,
 		ClientIP: addrText(r.clientIP), Now: r.now,
 	}
-	if err := s.open(ctx, question); err != nil {
+	if err := s.open(ctx, r.client, question); err != nil {
 		return nil, nil, err
 	}
 	login, err := r.grant.authenticate(ctx, r)
@@ -44,8 +47,13 @@ func (s *Service) issue(ctx context.Context, r *tokenRequest) (_ *issued, subjec
 		return nil, nil, err
 	}
 	subject = &login.subject
+	ctx = actingSubject(ctx, subject)
 
 	question.Subject, question.AMR = subject, login.amr
+	if login.refreshed != nil {
+		session := &login.refreshed.session
+		question.Session = &authz.GrantSession{Scope: session.Scope, Audience: session.Audience, AuthTime: session.CreatedAt}
+	}
 	decision, err := s.ask(ctx, question)
 	if err != nil {
 		return nil, subject, err
@@ -53,13 +61,20 @@ func (s *Service) issue(ctx context.Context, r *tokenRequest) (_ *issued, subjec
 	if !decision.Allow {
 		return nil, subject, s.refuse(ctx, r, login, decision)
 	}
+	if err := refreshable(r, login, decision); err != nil {
+		return nil, subject, err
+	}
 
-	result, err := s.sign(login, clientID, decision)
+	sessionID, err := s.sessionOf(login)
+	if err != nil {
+		return nil, subject, serverError("making a session's id", err)
+	}
+	result, err := s.sign(login, r.by.ID, sessionID, decision)
 	if err != nil {
 		return nil, subject, serverError("signing the token", err)
 	}
-	if err := login.accept(ctx); err != nil {
-		return nil, subject, serverError("recording the login", err)
+	if err := s.settle(ctx, r, login, decision, result); err != nil {
+		return nil, subject, err
 	}
 	return result, subject, nil
 }
@@ -74,20 +89,27 @@ func (s *Service) ask(ctx context.Context, question authz.GrantRequest) (authz.G
 }
 
 // open asks the policy before anybody is authenticated, that is without a
-// subject, only to hear whether the grant type is closed. Where it is, or where
-// no decision can be made at all, a right proof must not be answered otherwise
-// than a wrong one, and no password need be hashed.
-func (s *Service) open(ctx context.Context, question authz.GrantRequest) error {
+// subject, only to hear whether the grant type is closed, to all or to the client.
+// Where it is, or where no decision can be made at all, a right proof must not be
+// answered otherwise than a wrong one, and no password need be hashed.
+func (s *Service) open(ctx context.Context, c clientCredentials, question authz.GrantRequest) error {
 	decision, err := s.ask(ctx, question)
 	if err != nil {
 		return err
 	}
 	for _, reason := range decision.Reasons {
-		if !decision.Allow && reason.Code == codeUnsupportedGrantType {
-			return &Error{Code: reason.Code, Description: reason.Message, Err: &policyRefusal{reasons: decision.Reasons}}
+		if decision.Allow || !closes(reason.Code) {
+			continue
 		}
+		return requestFault(reason, c, &policyRefusal{reasons: decision.Reasons})
 	}
 	return nil
+}
+
+// closes tells the codes that speak against the grant type or the client, whoever
+// the subject turns out to be.
+func closes(code string) bool {
+	return code == codeUnsupportedGrantType || code == codeUnauthorizedClient || code == codeInvalidClient
 }
 
 // parse reads what all grants share, and lets the grant look at its own
@@ -128,34 +150,45 @@ func (s *Service) refuse(ctx context.Context, r *tokenRequest, login *login, dec
 			break
 		}
 		if answer == nil {
-			answer = &Error{Code: reason.Code, Description: reason.Message, Err: cause}
-			answer.Challenge = reason.Code == codeInvalidClient && r.client.inHeader
+			answer = requestFault(reason, r.client, cause)
 		}
 	}
 	if answer == nil {
-		if err := login.reject(ctx); err != nil {
+		if err := settled(ctx, login.reject); err != nil {
 			return serverError("recording a refused login", err)
 		}
-		return refusedLogin(cause)
+		return login.refused(cause)
 	}
-	if err := login.accept(ctx); err != nil {
+	if err := settled(ctx, login.accept); err != nil {
 		return serverError("recording the login", err)
 	}
 	return answer
+}
+
+// requestFault answers a reason that is an error code of OAuth's. The client of one
+// that blames it hears what a client hears whose secret was wrong.
+func requestFault(reason authz.Reason, c clientCredentials, cause error) *Error {
+	if reason.Code == codeInvalidClient {
+		e := refusedClient(c)
+		e.Err = cause
+		return e
+	}
+	return &Error{Code: reason.Code, Description: reason.Message, Err: cause}
 }
 
 // isRequestFault tells the codes that blame the request or its client from those
 // that blame who it is about.
 func isRequestFault(code string) bool {
 	switch code {
-	case codeInvalidRequest, codeInvalidClient, codeUnauthorizedClient, codeUnsupportedGrantType, codeInvalidScope:
+	case codeInvalidRequest, codeInvalidClient, codeUnauthorizedClient, codeUnsupportedGrantType, codeInvalidScope, codeInvalidTarget:
 		return true
 	}
 	return false
 }
 
-// sign mints exactly what was decided.
-func (s *Service) sign(login *login, clientID string, decision authz.Grant) (*issued, error) {
+// sign mints exactly what was decided. sessionID is empty for a token that belongs
+// to no login.
+func (s *Service) sign(login *login, clientID, sessionID string, decision authz.Grant) (*issued, error) {
 	lifetime, err := s.lifetime(decision.AccessTokenLifetime)
 	if err != nil {
 		return nil, err
@@ -164,16 +197,20 @@ func (s *Service) sign(login *login, clientID string, decision authz.Grant) (*is
 	if len(audience) == 0 {
 		audience = []string{s.audience}
 	}
-	raw, id, _, err := s.mint(token.Registered{
+	username := ""
+	if login.subject.Kind == authz.KindAccount {
+		username = login.subject.Username // a client's is its display name
+	}
+	raw, id, expiry, err := s.mint(token.Registered{
 		Issuer: s.issuer, Subject: login.subject.ID, Audience: audience, ClientID: clientID,
-		Scope: decision.Scope, Roles: login.subject.Roles, PreferredUsername: login.subject.Username,
-		Lifetime: lifetime,
+		Scope: decision.Scope, Roles: login.subject.Roles, PreferredUsername: username,
+		SessionID: sessionID, Lifetime: lifetime,
 	}, decision.Claims)
 	if err != nil {
 		return nil, err
 	}
 	return &issued{
-		subject: login.subject, clientID: clientID, id: id,
+		subject: login.subject, clientID: clientID, id: id, sessionID: sessionID, expiry: expiry, audience: audience,
 		answer: tokenAnswer{
 			AccessToken: raw, TokenType: "Bearer", ExpiresIn: int64(lifetime / time.Second),
 			Scope: strings.Join(decision.Scope, " "),

@@ -31,8 +31,11 @@ type parts struct {
 	mintErr   error
 	loginErr  error
 	settleErr error
+	beginErr  error
 
 	steps      []string
+	outcome    string
+	begun      account.NewSession
 	asked      *authz.GrantRequest
 	registered token.Registered
 	extra      map[string]any
@@ -57,8 +60,9 @@ func newParts() *parts {
 			p.registered, p.extra = r, extra
 			return "the.signed.token", "the-id", noon.Add(r.Lifetime), p.mintErr
 		},
-		jwks:   func() []byte { return []byte(`{"keys":[]}`) },
-		grants: map[string]grant{grantPassword: p},
+		jwks:     func() []byte { return []byte(`{"keys":[]}`) },
+		grants:   map[string]grant{grantPassword: p},
+		sessions: p, observe: func(_, outcome string) { p.outcome = outcome },
 		issuer: "https://issuer.example", audience: "https://api.example",
 		maxLifetime: defaultMaxLifetime, realm: "stagedoor",
 		logger: slog.New(slog.NewTextHandler(&p.log, nil)),
@@ -82,9 +86,28 @@ func (p *parts) authenticate(context.Context, *tokenRequest) (*login, error) {
 	}
 	return &login{
 		subject: authz.Subject{Kind: authz.KindAccount, ID: "01ACCOUNT", Username: "carol", Roles: []string{"r"}},
-		amr:     []string{"pwd"}, accept: settle("accept"), reject: settle("reject"),
+		amr:     []string{"pwd"}, accept: settle("accept"), reject: settle("reject"), refused: refusedLogin,
 	}, nil
 }
+
+func (p *parts) NewID() (string, error) { return "the-session", nil }
+
+func (p *parts) Begin(_ context.Context, begun account.NewSession) (account.Session, string, error) {
+	p.steps = append(p.steps, "begin")
+	p.begun = begun
+	if !begun.WithRefresh {
+		return account.Session{}, "", p.beginErr
+	}
+	return account.Session{}, "the-refresh-token", p.beginErr
+}
+
+func (p *parts) Present(context.Context, string) (*account.Presented, error) {
+	return nil, account.ErrRefreshInvalid
+}
+
+func (p *parts) Peek(context.Context, string) (*account.Session, error) { return nil, nil }
+
+func (p *parts) Revoke(context.Context, string, string) error { return nil }
 
 // send posts a form, with headers as name, value pairs.
 func (p *parts) send(body string, headers ...string) *httptest.ResponseRecorder {
@@ -123,7 +146,7 @@ func TestSuccessIsAnsweredAsRFC6749Section5_1(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, value)
 		}
 	}
-	if want := []string{"open", "authenticate", "decide", "sign", "accept"}; !reflect.DeepEqual(p.steps, want) {
+	if want := []string{"open", "authenticate", "decide", "sign", "accept", "begin"}; !reflect.DeepEqual(p.steps, want) {
 		t.Errorf("steps %v, want %v", p.steps, want)
 	}
 	if log := p.log.String(); !strings.Contains(log, `msg="login succeeded"`) || !strings.Contains(log, "subject=01ACCOUNT") || !strings.Contains(log, "jti=the-id") {
@@ -143,7 +166,9 @@ func TestThePolicyIsAskedWhatWasRequested(t *testing.T) {
 	p := newParts()
 	p.send(goodForm + "&scope=b+a&audience=x&resource=y&resource=z&client_id=stagedoor")
 	want := &authz.GrantRequest{
-		GrantType: "password", ClientID: FirstPartyClient, Scope: []string{"b", "a"}, Audience: []string{"x", "y", "z"},
+		GrantType: "password", Client: &authz.GrantClient{
+			ID: FirstPartyClient, Grants: []string{"password", "refresh_token"}, Scopes: []string{"*"}, Audiences: []string{"https://api.example"},
+		}, Scope: []string{"b", "a"}, Audience: []string{"x", "y", "z"},
 		Subject: &authz.Subject{Kind: authz.KindAccount, ID: "01ACCOUNT", Username: "carol", Roles: []string{"r"}},
 		AMR:     []string{"pwd"}, ClientIP: "192.0.2.1", Now: noon,
 	}
@@ -179,7 +204,7 @@ func TestTheTokenSaysWhatWasDecided(t *testing.T) {
 			w := p.send(goodForm)
 			want := token.Registered{
 				Issuer: "https://issuer.example", Subject: "01ACCOUNT", Audience: tt.audience, ClientID: FirstPartyClient,
-				Scope: []string{"s"}, Roles: []string{"r"}, PreferredUsername: "carol", Lifetime: tt.lifetime,
+				Scope: []string{"s"}, Roles: []string{"r"}, PreferredUsername: "carol", SessionID: "the-session", Lifetime: tt.lifetime,
 			}
 			if !reflect.DeepEqual(p.registered, want) {
 				t.Errorf("minted %+v, want %+v", p.registered, want)
@@ -231,6 +256,9 @@ func TestRefusals(t *testing.T) {
 		{name: "two client methods", body: goodForm + "&client_secret=x", headers: []string{"Authorization", basic("other:x")}, status: 400, code: "invalid_request"},
 
 		{name: "the grant type is closed", with: func(p *parts) { p.opening = deny("unsupported_grant_type", "unsupported_subject") }, status: 400, code: "unsupported_grant_type", steps: open},
+		{name: "the grant type is not the client's", with: func(p *parts) { p.opening = deny("unauthorized_client", "unsupported_subject") }, status: 400, code: "unauthorized_client", steps: open},
+		{name: "the client is disabled", with: func(p *parts) { p.opening = deny("invalid_client", "unsupported_subject") }, status: 400, code: "invalid_client", steps: open},
+		{name: "the client is disabled, and used the header", headers: []string{"Authorization", basic("stagedoor:")}, with: func(p *parts) { p.opening = deny("invalid_client") }, status: 401, code: "invalid_client", steps: open},
 		{name: "the policy fails at once", with: func(p *parts) { p.openErr = fault }, status: 503, code: "temporarily_unavailable", retry: "1", steps: open},
 
 		{name: "wrong password", with: func(p *parts) { p.loginErr = refusedLogin(account.ErrBadCredentials) }, status: 400, code: "invalid_grant", steps: login},
@@ -243,6 +271,7 @@ func TestRefusals(t *testing.T) {
 		{name: "the policy refuses the account in words of its own", with: func(p *parts) { p.grant = deny("account_disabled") }, status: 400, code: "invalid_grant", steps: append(decided, "reject")},
 		{name: "the policy refuses the account and the scope", with: func(p *parts) { p.grant = deny("invalid_scope", "account_disabled") }, status: 400, code: "invalid_grant", steps: append(decided, "reject")},
 		{name: "the policy refuses the scope", with: func(p *parts) { p.grant = deny("invalid_scope") }, status: 400, code: "invalid_scope", steps: append(decided, "accept")},
+		{name: "the policy refuses the audience", with: func(p *parts) { p.grant = deny("invalid_target") }, status: 400, code: "invalid_target", steps: append(decided, "accept")},
 		{name: "the policy refuses the grant", with: func(p *parts) { p.grant = deny("unauthorized_client", "invalid_scope") }, status: 400, code: "unauthorized_client", steps: append(decided, "accept")},
 		{name: "the policy refuses the client", with: func(p *parts) { p.grant = deny("invalid_client") }, status: 400, code: "invalid_client", steps: append(decided, "accept")},
 		{name: "the policy refuses the client, which used the header", headers: []string{"Authorization", basic("stagedoor:")}, with: func(p *parts) { p.grant = deny("invalid_client") }, status: 401, code: "invalid_client", steps: append(decided, "accept")},
@@ -251,6 +280,7 @@ func TestRefusals(t *testing.T) {
 
 		{name: "signing fails", with: func(p *parts) { p.mintErr = fault }, status: 500, code: "server_error", steps: append(decided, "sign")},
 		{name: "the login can't be recorded", with: func(p *parts) { p.settleErr = fault }, status: 500, code: "server_error", steps: append(decided, "sign", "accept")},
+		{name: "the session can't be stored", with: func(p *parts) { p.beginErr = fault }, status: 500, code: "server_error", steps: append(decided, "sign", "accept", "begin")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -272,6 +302,9 @@ func TestRefusals(t *testing.T) {
 			}
 			w := p.send(body, tt.headers...)
 			checkRefusal(t, w, tt.status, tt.code, tt.retry)
+			if p.outcome != tt.code {
+				t.Errorf("observed %q, want %q", p.outcome, tt.code)
+			}
 			if len(p.steps) != len(tt.steps) || len(tt.steps) > 0 && !reflect.DeepEqual(p.steps, tt.steps) {
 				t.Errorf("steps %v, want %v", p.steps, tt.steps)
 			}
@@ -344,7 +377,7 @@ func TestCredentialsInTheQueryAreNotRead(t *testing.T) {
 		r.Header.Set("Content-Type", formType)
 		w := httptest.NewRecorder()
 		p.service.serveToken(w, r)
-		if w.Code != 200 || p.asked.Scope != nil || p.asked.ClientID != FirstPartyClient {
+		if w.Code != 200 || p.asked.Scope != nil || p.asked.Client.ID != FirstPartyClient {
 			t.Errorf("%d %s, asked %+v", w.Code, w.Body, p.asked)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/authz"
 )
 
@@ -20,6 +21,10 @@ type Preview struct {
 	Token string
 }
 
+// previewSession is the sid of a token of a login that never was: a ULID of the year
+// 1970.
+const previewSession = "00000000000000000000000000"
+
 // Preview asks the policy what a login of the subject with the password grant
 // would get, were the password right, and makes that token. scope is the form's
 // parameter; a malformed one is an [*Error].
@@ -29,8 +34,9 @@ func (s *Service) Preview(ctx context.Context, subject authz.Subject, scope stri
 		return nil, err
 	}
 	who := &login{subject: subject, amr: []string{amrPassword}}
+	client := account.FirstParty()
 	p := &Preview{Request: &authz.GrantRequest{
-		GrantType: grantPassword, Subject: &who.subject, ClientID: FirstPartyClient,
+		GrantType: grantPassword, Subject: &who.subject, Client: s.grantClient(&client),
 		Scope: requested, AMR: who.amr, ClientIP: addrText(clientIP), Now: s.now(),
 	}}
 	if p.Grant, err = s.decide(ctx, p.Request); err != nil {
@@ -40,7 +46,7 @@ func (s *Service) Preview(ctx context.Context, subject authz.Subject, scope stri
 	if !decision.Allow {
 		decision = authz.Grant{Scope: requested}
 	}
-	result, err := s.sign(who, FirstPartyClient, decision)
+	result, err := s.sign(who, client.ID, previewSession, decision)
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 // Refusals tells the gate how to refuse a request to one of the endpoints, by
 // declared pattern: with OAuth's own JSON instead of a problem document.
 func (s *Service) Refusals() map[string]gate.RefusalWriter {
-	return map[string]gate.RefusalWriter{tokenPath: writeRefusal}
+	return map[string]gate.RefusalWriter{tokenPath: writeRefusal, revocationPath: writeRefusal, introspectionPath: writeRefusal}
 }
 
 // writeRefusal answers with the status that the gate chose. A challenge goes
@@ -48,7 +48,7 @@ func refusalDescription(refusal *gate.Refusal) string {
 		return strings.Join(messages, "; ")
 	}
 	if p.Status == http.StatusMethodNotAllowed {
-		return "send a POST request (RFC 6749 section 3.2)"
+		return "send a POST request"
 	}
 	for _, text := range []string{p.Detail, p.Title} {
 		if text != "" {

@@ -17,7 +17,7 @@ func TestTheGateRefusesInOAuthsWords(t *testing.T) {
 		description string
 		challenge   string
 	}{
-		{"another method", gate.Refusal{Problem: problem.Problem{Status: 405}}, "invalid_request", "send a POST request (RFC 6749 section 3.2)", ""},
+		{"another method", gate.Refusal{Problem: problem.Problem{Status: 405}}, "invalid_request", "send a POST request", ""},
 		{"a malformed request", gate.Refusal{Problem: problem.Problem{Status: 400, Detail: "twice"}, Challenge: challenge}, "invalid_request", "twice", ""},
 		{"a token is needed", gate.Refusal{Problem: problem.Problem{Status: 401, Title: "Unauthorized"}, Challenge: challenge}, "invalid_client", "Unauthorized", challenge.String()},
 		{"denied with reasons", gate.Refusal{Problem: problem.Problem{Status: 403, Reasons: []problem.Reason{{Code: "a", Message: `no "x"`}, {Code: "b", Message: "no y"}}}, Challenge: challenge}, "unauthorized_client", "no 'x'; no y", ""},

@@ -18,8 +18,12 @@ import (
 
 // The paths of the endpoints, as data/routes.yaml declares them.
 const (
-	tokenPath = "/token"
-	jwksPath  = "/.well-known/jwks.json"
+	tokenPath         = "/token"
+	revocationPath    = "/revoke"
+	introspectionPath = "/introspect"
+	jwksPath          = "/.well-known/jwks.json"
+	metadataPath      = "/.well-known/oauth-authorization-server"
+	discoveryPath     = "/.well-known/openid-configuration"
 )
 
 // defaultMaxLifetime caps what the policy grants unless the options say
@@ -43,13 +47,36 @@ type Keyring interface {
 	JWKS() []byte
 }
 
-// Options are what a [Service] is made of. Policy, Authenticator, Keyring,
-// Issuer and Audience are required.
+// Subjects finds who one of our own subjects, an account or a client, is now. One
+// that is gone is nil, [account.ErrNotFound] or [account.ErrClientNotFound].
+type Subjects interface {
+	Subject(ctx context.Context, id string) (*authz.Subject, error)
+}
+
+// Revocations takes single access tokens back. [account.Revocations] is one.
+type Revocations interface {
+	// RevokeToken has the gate refuse the token once it returns nil.
+	RevokeToken(ctx context.Context, jti string, expiry time.Time, events ...account.Event) error
+}
+
+// Options are what a [Service] is made of. Only Clients and Assertions may be left
+// out of those above Issuer, which with Audience is required, too; a Service that is
+// for [Service.Preview] only needs Policy and Keyring of them.
 type Options struct {
 	Policy        Policy
 	Authenticator Authenticator
 	Keyring       Keyring
-	// Issuer is the iss of every token.
+	// Clients are those registered; nil for none but the first-party client.
+	Clients     Clients
+	Subjects    Subjects
+	Sessions    Sessions
+	Revocations Revocations
+	Events      Events
+	// Tokens verifies what is to be revoked or introspected.
+	Tokens Tokens
+	// Assertions verifies those of clients; nil refuses them.
+	Assertions Assertions
+	// Issuer is the iss of every token, and where clients reach the endpoints.
 	Issuer string
 	// Audience is a token's aud when the policy names none.
 	Audience string
@@ -60,6 +87,10 @@ type Options struct {
 	Realm string
 	// Logger gets a line for each login and each refusal. Default: discarded.
 	Logger *slog.Logger
+	// Observe is told the outcome of each token request: "success" or the error's
+	// code. grantType is one of those built, or empty where none of them was asked
+	// for. Default: nobody.
+	Observe func(grantType, outcome string)
 	// Now is the clock. Default [time.Now].
 	Now func() time.Time
 }
@@ -70,6 +101,14 @@ type Service struct {
 	mint             func(token.Registered, map[string]any) (string, string, time.Time, error)
 	jwks             func() []byte
 	grants           map[string]grant
+	clients          Clients
+	subjects         Subjects
+	sessions         Sessions
+	revocations      Revocations
+	events           Events
+	tokens           Tokens
+	assertions       Assertions
+	observe          func(grantType, outcome string)
 	issuer, audience string
 	maxLifetime      time.Duration
 	realm            string
@@ -88,8 +127,12 @@ func New(o Options) *Service {
 		mint: o.Keyring.Mint,
 		jwks: o.Keyring.JWKS,
 		grants: map[string]grant{
-			grantPassword: passwordGrant{o.Authenticator},
+			grantPassword:          passwordGrant{o.Authenticator},
+			grantClientCredentials: clientCredentialsGrant{o.Subjects},
+			grantRefreshToken:      refreshGrant{o.Sessions, o.Subjects},
 		},
+		clients: o.Clients, subjects: o.Subjects, sessions: o.Sessions, revocations: o.Revocations,
+		events: o.Events, tokens: o.Tokens, assertions: o.Assertions, observe: o.Observe,
 		issuer: o.Issuer, audience: o.Audience,
 		maxLifetime: o.MaxLifetime, realm: o.Realm, logger: o.Logger, now: o.Now,
 	}
@@ -102,6 +145,9 @@ func New(o Options) *Service {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
+	if s.observe == nil {
+		s.observe = func(string, string) {}
+	}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -111,6 +157,10 @@ func New(o Options) *Service {
 // Register adds the endpoints to routes.
 func (s *Service) Register(routes gin.IRouter) {
 	routes.POST(tokenPath, gin.WrapF(s.serveToken))
+	routes.POST(revocationPath, gin.WrapF(s.serveRevocation))
+	routes.POST(introspectionPath, gin.WrapF(s.serveIntrospection))
+	routes.GET(metadataPath, gin.WrapF(s.serveMetadata))
+	routes.GET(discoveryPath, gin.WrapF(s.serveMetadata))
 	routes.GET(jwksPath, gin.WrapF(s.serveJWKS))
 }
 

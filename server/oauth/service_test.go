@@ -68,11 +68,26 @@ type house struct {
 	t        *testing.T
 	handler  http.Handler
 	clock    *clock
+	database *store.Store
 	accounts *account.Directory
+	clients  *account.Clients
+	sessions *account.Sessions
+	keyring  *token.Keyring
 	verifier *token.Verifier
 	log      *bytes.Buffer
+	outcomes []string // what Observe was told
 	// lookedUp, where it is set, is told each login before it is looked up.
 	lookedUp func(identity string)
+	issuer   string
+	closed   bool // the store
+}
+
+// breakStore has every use of the store fail.
+func (h *house) breakStore() {
+	h.closed = true
+	if err := h.database.Close(); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // AccountByIdentity lets a test hold a login up.
@@ -102,17 +117,24 @@ var shipped = sync.OnceValues(func() (*policy.Engine, error) { return load(data.
 // open builds a house; documents replace the shipped data's files.
 func open(t *testing.T, opts account.AuthenticatorOptions, documents map[string]string) *house {
 	t.Helper()
+	return openAt(t, issuer, opts, documents)
+}
+
+// openAt is open for another issuer.
+func openAt(t *testing.T, issuer string, opts account.AuthenticatorOptions, documents map[string]string) *house {
+	t.Helper()
 	ctx := t.Context()
-	h := &house{t: t, clock: &clock{time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, log: &bytes.Buffer{}}
+	h := &house{t: t, issuer: issuer, clock: &clock{time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}, log: &bytes.Buffer{}}
 	database, err := store.Open(ctx, store.Options{Path: filepath.Join(t.TempDir(), "stagedoor.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := database.Close(); err != nil {
+		if err := database.Close(); err != nil && !h.closed {
 			t.Error(err)
 		}
 	})
+	h.database = database
 	engine, err := shipped()
 	if documents != nil {
 		engine, err = load(with(t, documents))
@@ -120,7 +142,15 @@ func open(t *testing.T, opts account.AuthenticatorOptions, documents map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.accounts = account.New(database, account.Options{Now: h.clock.now})
+	revocations, err := account.OpenRevocations(ctx, database, account.RevocationOptions{Now: h.clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.accounts = account.New(database, account.Options{Now: h.clock.now, Revocations: revocations})
+	h.sessions = account.NewSessions(database, account.SessionOptions{Revocations: revocations, Now: h.clock.now})
+	if h.clients, err = account.OpenClients(ctx, database, account.ClientOptions{Revocations: revocations, Now: h.clock.now}); err != nil {
+		t.Fatal(err)
+	}
 	for _, a := range []struct {
 		account  account.Account
 		password string
@@ -138,23 +168,32 @@ func open(t *testing.T, opts account.AuthenticatorOptions, documents map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.verifier = token.NewVerifier(keyring, token.VerifierOptions{Issuer: issuer, Audience: audience, Now: h.clock.now})
+	h.keyring = keyring
+	revoked := func(ctx context.Context, v *token.Verified) (bool, error) {
+		return revocations.Revoked(ctx, v.ID, v.SessionID)
+	}
+	h.verifier = token.NewVerifier(keyring, token.VerifierOptions{Issuer: h.issuer, Audience: audience, Revoked: revoked, Now: h.clock.now})
+	who := account.Who{Accounts: h.accounts, Clients: h.clients}
 	service := oauth.New(oauth.Options{
 		Policy: engine, Authenticator: account.NewAuthenticator(heldStore{database, h}, h.accounts.Hasher(), opts),
-		Keyring: keyring, Issuer: issuer, Audience: audience, Now: h.clock.now,
-		Logger: slog.New(slog.NewTextHandler(h.log, nil)),
+		Keyring: keyring, Clients: h.clients, Subjects: who, Sessions: h.sessions, Revocations: revocations, Events: account.NewEvents(database, account.EventOptions{Now: h.clock.now}),
+		Tokens:     token.NewVerifier(keyring, token.VerifierOptions{Issuer: h.issuer, AnyAudience: true, CacheBytes: -1, Revoked: revoked, Now: h.clock.now}),
+		Assertions: token.AssertionVerifier{},
+		Issuer:     h.issuer, Audience: audience, Now: h.clock.now,
+		Logger:  slog.New(slog.NewTextHandler(h.log, nil)),
+		Observe: func(grantType, outcome string) { h.outcomes = append(h.outcomes, grantType+" "+outcome) },
 	})
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	service.Register(router)
 	door, err := gate.New(gate.Options{
-		Policy: engine, Tokens: h.verifier, Subjects: h.accounts, Issuer: issuer, Realm: "stagedoor",
+		Policy: engine, Tokens: h.verifier, Subjects: who, Issuer: h.issuer, Realm: "stagedoor",
 		Refusals: service.Refusals(), Now: h.clock.now, NewID: func() string { return "id" },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.handler = door.Wrap(router)
+	h.handler = service.AtIssuer(door.Wrap(router))
 	return h
 }
 

@@ -49,7 +49,10 @@ func decodeGrant(v ast.Value) (authz.Grant, error) {
 		Claims:   r.claims(answer),
 	}
 	if lifetime := r.member(answer, "lifetime"); lifetime != nil {
-		g.AccessTokenLifetime = r.seconds(r.object("lifetime", lifetime), "access_token")
+		object := r.object("lifetime", lifetime)
+		g.AccessTokenLifetime = r.seconds(object, "access_token")
+		g.RefreshLifetime = r.seconds(object, "refresh_token")
+		g.RefreshIdle = r.seconds(object, "refresh_token_idle")
 	}
 	g.Allow = g.Allow && r.err == nil
 	return g, r.err
@@ -60,7 +63,7 @@ func decodeGrant(v ast.Value) (authz.Grant, error) {
 var answerKeys = func() map[string]*ast.Term {
 	keys := map[string]*ast.Term{}
 	for _, name := range []string{
-		"allow", "status", "reasons", "headers", "needs", "scope", "code", "message", "audience", "claims", "lifetime", "access_token",
+		"allow", "status", "reasons", "headers", "needs", "scope", "code", "message", "audience", "claims", "lifetime", "access_token", "refresh_token", "refresh_token_idle",
 	} {
 		keys[name] = ast.StringTerm(name)
 	}

@@ -44,6 +44,14 @@ var (
 	keyScope     = ast.StringTerm("scope")
 	keyAudience  = ast.StringTerm("audience")
 	keyAMR       = ast.StringTerm("amr")
+	keySession   = ast.StringTerm("session")
+	keyAuthTime  = ast.StringTerm("auth_time")
+
+	keyConfidential = ast.StringTerm("confidential")
+	keyGrants       = ast.StringTerm("grants")
+	keyScopes       = ast.StringTerm("scopes")
+	keyAudiences    = ast.StringTerm("audiences")
+	keyDisabled     = ast.StringTerm("disabled")
 )
 
 // members collects an object's members.
@@ -130,9 +138,12 @@ func tokenInput(r *authz.GrantRequest) (ast.Value, error) {
 		}
 		m.value(keySubject, v)
 	}
-	client := make(members, 0, 1)
-	client.text(keyID, r.ClientID)
-	m.value(keyClient, ast.NewObject(client...))
+	if r.Client != nil {
+		m.value(keyClient, clientValue(r.Client))
+	}
+	if r.Session != nil {
+		m.value(keySession, sessionValue(r.Session))
+	}
 	// Nothing requested and an empty list requested are two things.
 	if r.Scope != nil {
 		m.value(keyScope, stringsValue(r.Scope))
@@ -144,6 +155,26 @@ func tokenInput(r *authz.GrantRequest) (ast.Value, error) {
 	m.text(keyClientIP, r.ClientIP)
 	m.text(keyNow, timestamp(r.Now))
 	return ast.NewObject(m...), nil
+}
+
+// clientValue has every member, so that a policy may negate one.
+func clientValue(c *authz.GrantClient) ast.Value {
+	m := make(members, 0, 6)
+	m.text(keyID, c.ID)
+	m.add(keyConfidential, ast.InternedTerm(c.Confidential))
+	m.value(keyGrants, stringsValue(c.Grants))
+	m.value(keyScopes, stringsValue(c.Scopes))
+	m.value(keyAudiences, stringsValue(c.Audiences))
+	m.add(keyDisabled, ast.InternedTerm(c.Disabled))
+	return ast.NewObject(m...)
+}
+
+func sessionValue(s *authz.GrantSession) ast.Value {
+	m := make(members, 0, 3)
+	m.value(keyScope, stringsValue(s.Scope))
+	m.value(keyAudience, stringsValue(s.Audience))
+	m.text(keyAuthTime, timestamp(s.AuthTime))
+	return ast.NewObject(m...)
 }
 
 // timestamp is RFC 3339 in UTC, to the second.

@@ -20,6 +20,7 @@ func fullRequest() *authz.Request {
 		Headers:   map[string][]string{"x-tenant": {"acme"}},
 		Preflight: "DELETE",
 		Subject: &authz.Subject{Kind: authz.KindAccount, ID: "01J", Username: "carol", Roles: []string{"r1", "r2"},
+			Scopes: []string{"s1"}, Issuer: "https://other.example",
 			Attributes: map[string]any{"level": json.Number("7")}},
 		Claims:     &authz.Claims{Values: map[string]any{"sub": "01J", "n": json.Number("9007199254740993")}},
 		Resource:   map[string]any{"type": "item", "tags": []any{"a"}},
@@ -41,7 +42,7 @@ func TestInput(t *testing.T) {
 	}
 	prepared.Subject.Prepared = PrepareSubject(prepared.Subject)
 	*prepared.Subject = authz.Subject{Prepared: prepared.Subject.Prepared}
-	const want = `{"claims":{"n":9007199254740993,"sub":"01J"},"client_ip":"203.0.113.7","headers":{"x-tenant":["acme"]},"host":"api.example.com","method":"GET","now":"2026-11-23T17:31:00Z","params":{"id":"42"},"path":"/items/42","preflight":"DELETE","query":{"none":[],"q":["x","y"]},"resource":{"tags":["a"],"type":"item"},"route":"/items/{id}","segments":["items","42"],"subject":{"attributes":{"level":7},"disabled":false,"id":"01J","kind":"account","roles":["r1","r2"],"username":"carol"},"token_error":"expired"}`
+	const want = `{"claims":{"n":9007199254740993,"sub":"01J"},"client_ip":"203.0.113.7","headers":{"x-tenant":["acme"]},"host":"api.example.com","method":"GET","now":"2026-11-23T17:31:00Z","params":{"id":"42"},"path":"/items/42","preflight":"DELETE","query":{"none":[],"q":["x","y"]},"resource":{"tags":["a"],"type":"item"},"route":"/items/{id}","segments":["items","42"],"subject":{"attributes":{"level":7},"disabled":false,"id":"01J","issuer":"https://other.example","kind":"account","roles":["r1","r2"],"scopes":["s1"],"username":"carol"},"token_error":"expired"}`
 	for _, tc := range []struct {
 		name string
 		r    *authz.Request
@@ -51,7 +52,9 @@ func TestInput(t *testing.T) {
 		{"prepared claims and subject", prepared, want},
 		{"empty members are left out", &authz.Request{Method: "GET", Segments: []string{""}}, `{"method":"GET","segments":[""]}`},
 		{"an empty subject", &authz.Request{Subject: &authz.Subject{Kind: authz.KindExternal, ID: "x", Disabled: true}, Claims: &authz.Claims{}},
-			`{"claims":{},"subject":{"attributes":{},"disabled":true,"id":"x","kind":"external","roles":[]}}`},
+			`{"claims":{},"subject":{"attributes":{},"disabled":true,"id":"x","kind":"external","roles":[],"scopes":[]}}`},
+		{"an account carries no scopes of its own", &authz.Request{Subject: &authz.Subject{Kind: authz.KindAccount, ID: "x"}, Claims: &authz.Claims{}},
+			`{"claims":{},"subject":{"attributes":{},"disabled":false,"id":"x","kind":"account","roles":[]}}`},
 		{"a resource without facts", &authz.Request{Resource: map[string]any{}}, `{"resource":{}}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -138,11 +141,15 @@ func TestTokenInput(t *testing.T) {
 		r    authz.GrantRequest
 		want string
 	}{
-		{"full", authz.GrantRequest{GrantType: "password", Subject: &authz.Subject{Kind: authz.KindAccount, ID: "1"}, ClientID: "app",
-			Scope: []string{"a"}, Audience: []string{"b"}, AMR: []string{"pwd"}, ClientIP: "::1", Now: time.Unix(0, 0)},
-			`{"amr":["pwd"],"audience":["b"],"client":{"id":"app"},"client_ip":"::1","grant_type":"password","now":"1970-01-01T00:00:00Z","scope":["a"],"subject":{"attributes":{},"disabled":false,"id":"1","kind":"account","roles":[]}}`},
-		{"nothing requested", authz.GrantRequest{GrantType: "password"}, `{"amr":[],"client":{},"grant_type":"password"}`},
-		{"an empty scope requested", authz.GrantRequest{Scope: []string{}}, `{"amr":[],"client":{},"scope":[]}`},
+		{"full", authz.GrantRequest{GrantType: "password", Subject: &authz.Subject{Kind: authz.KindAccount, ID: "1"},
+			Client:  &authz.GrantClient{ID: "app", Confidential: true, Grants: []string{"g"}, Scopes: []string{"s"}, Audiences: []string{"u"}, Disabled: true},
+			Session: &authz.GrantSession{Scope: []string{"a"}, Audience: []string{"b"}, AuthTime: time.Unix(60, 0)},
+			Scope:   []string{"a"}, Audience: []string{"b"}, AMR: []string{"pwd"}, ClientIP: "::1", Now: time.Unix(0, 0)},
+			`{"amr":["pwd"],"audience":["b"],"client":{"audiences":["u"],"confidential":true,"disabled":true,"grants":["g"],"id":"app","scopes":["s"]},"client_ip":"::1","grant_type":"password","now":"1970-01-01T00:00:00Z","scope":["a"],"session":{"audience":["b"],"auth_time":"1970-01-01T00:01:00Z","scope":["a"]},"subject":{"attributes":{},"disabled":false,"id":"1","kind":"account","roles":[]}}`},
+		{"nothing requested", authz.GrantRequest{GrantType: "password"}, `{"amr":[],"grant_type":"password"}`},
+		{"a client without anything", authz.GrantRequest{Client: &authz.GrantClient{}, Session: &authz.GrantSession{}},
+			`{"amr":[],"client":{"audiences":[],"confidential":false,"disabled":false,"grants":[],"scopes":[]},"session":{"audience":[],"scope":[]}}`},
+		{"an empty scope requested", authz.GrantRequest{Scope: []string{}}, `{"amr":[],"scope":[]}`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

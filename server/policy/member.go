@@ -127,6 +127,24 @@ var subjectMembers = []*member[*authz.Subject]{
 		key:   whole(func(key []byte, s *authz.Subject) []byte { return appendTexts(key, s.Roles) }),
 	},
 	{
+		// Left out for an account, which has none; an empty list for a client or an
+		// external subject that has none.
+		name: "scopes", term: ast.StringTerm("scopes"),
+		value: func(_ inputs, s *authz.Subject) (*ast.Term, error) {
+			if !carriesScopes(s) {
+				return nil, nil
+			}
+			return stringsTerm(s.Scopes), nil
+		},
+		key: whole(func(key []byte, s *authz.Subject) []byte {
+			if !carriesScopes(s) {
+				return append(key, kindAbsent)
+			}
+			return appendTexts(key, s.Scopes)
+		}),
+	},
+	textMember("issuer", func(s *authz.Subject) string { return s.Issuer }),
+	{
 		name: "disabled", term: ast.StringTerm("disabled"),
 		value: func(_ inputs, s *authz.Subject) (*ast.Term, error) { return ast.InternedTerm(s.Disabled), nil },
 		key:   whole(func(key []byte, s *authz.Subject) []byte { return appendBoolean(key, s.Disabled) }),
@@ -144,6 +162,11 @@ var subjectMembers = []*member[*authz.Subject]{
 			return func(key []byte, s *authz.Subject) []byte { return appendWithin(key, path, s.Attributes) }
 		},
 	},
+}
+
+// carriesScopes reports whether a subject has scopes beside those of its roles.
+func carriesScopes(s *authz.Subject) bool {
+	return s.Scopes != nil || s.Kind == authz.KindClient || s.Kind == authz.KindExternal
 }
 
 // textMember is a text that is left out when it is empty.

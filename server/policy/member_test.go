@@ -57,6 +57,10 @@ func changes() []change {
 	text("subject.username", func(r *authz.Request, s string) { r.Subject.Username = s })
 	add("subject.roles", "another", func(r *authz.Request) { r.Subject.Roles = []string{"another"} })
 	add("subject.roles", "empty", func(r *authz.Request) { r.Subject.Roles = nil })
+	add("subject.scopes", "another", func(r *authz.Request) { r.Subject.Scopes = []string{"another"} })
+	add("subject.scopes", "empty", func(r *authz.Request) { r.Subject.Scopes = []string{} })
+	add("subject.scopes", "absent", func(r *authz.Request) { r.Subject.Scopes = nil })
+	text("subject.issuer", func(r *authz.Request, s string) { r.Subject.Issuer = s })
 	add("subject.disabled", "the other", func(r *authz.Request) { r.Subject.Disabled = !r.Subject.Disabled })
 	add("subject", "absent", func(r *authz.Request) { r.Subject = nil })
 	object := func(path string, get func(*authz.Request) map[string]any, set func(*authz.Request, map[string]any)) {
@@ -98,7 +102,7 @@ func changing() *authz.Request {
 	return &authz.Request{
 		Method: "GET", Host: "host", Path: "/a", Segments: []string{"a"}, Route: "/a", Params: map[string]string{"id": "x"},
 		Query: map[string][]string{"q": {"x"}}, Headers: map[string][]string{"x-h": {"x"}}, Preflight: "GET",
-		Subject: &authz.Subject{Kind: authz.KindAccount, ID: "1", Username: "alice", Roles: []string{"r"}, Attributes: object()},
+		Subject: &authz.Subject{Kind: authz.KindAccount, ID: "1", Username: "alice", Roles: []string{"r"}, Scopes: []string{"s"}, Issuer: "i", Attributes: object()},
 		Claims:  &authz.Claims{Values: object()}, Resource: object(), TokenError: authz.TokenExpired, ClientIP: "::1", Now: time.Unix(0, 0),
 	}
 }

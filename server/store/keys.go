@@ -7,62 +7,100 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/token"
 )
 
-const selectKey = `SELECT id, algorithm, secret, created_at FROM signing_keys`
+const selectKeys = `SELECT id, algorithm, secret, sealed, created_at, activate_at, retire_at, expires_at, max_lifetime
+	FROM signing_keys ORDER BY created_at, id`
 
 // Keys implements [token.KeyStore]; the oldest key comes first.
-func (s *Store) Keys(ctx context.Context) (_ []token.Key, err error) {
-	rows, err := s.readers.QueryContext(ctx, selectKey+` ORDER BY created_at, id`)
+func (s *Store) Keys(ctx context.Context) ([]token.Key, error) {
+	keys, err := readKeys(ctx, s.readers)
 	if err != nil {
-		return nil, fmt.Errorf("reading the signing keys: %w", s.explain(err))
-	}
-	defer func() { err = errors.Join(err, s.explain(rows.Close())) }()
-	var keys []token.Key
-	for rows.Next() {
-		key, err := scanKey(rows)
-		if err != nil {
-			return nil, fmt.Errorf("reading the signing keys: %w", s.explain(err))
-		}
-		keys = append(keys, key)
-	}
-	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("reading the signing keys: %w", s.explain(err))
 	}
 	return keys, nil
 }
 
-// EnsureKey implements [token.KeyStore]; of several keys of the algorithm it
-// returns the youngest.
-func (s *Store) EnsureKey(ctx context.Context, key token.Key) (token.Key, error) {
-	ensured := key
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		existing, err := scanKey(tx.QueryRowContext(ctx, selectKey+` WHERE algorithm = $1 ORDER BY created_at DESC, id DESC LIMIT 1`, key.Algorithm))
-		if err == nil {
-			ensured = existing
-			return nil
+// ChangeKeys implements [token.KeyStore].
+func (s *Store) ChangeKeys(ctx context.Context, change func([]token.Key) (token.KeyChange, error)) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		keys, err := readKeys(ctx, tx)
+		if err != nil {
+			return fmt.Errorf("reading the signing keys: %w", s.explain(err))
 		}
-		if !errors.Is(err, sql.ErrNoRows) {
-			return s.explain(err)
+		changed, err := change(keys)
+		if err != nil {
+			return err
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO signing_keys (id, algorithm, secret, created_at) VALUES ($1, $2, $3, $4)`,
-			key.ID, key.Algorithm, key.Secret, key.CreatedAt.UnixMicro())
-		ensured.CreatedAt = time.UnixMicro(key.CreatedAt.UnixMicro()).UTC()
-		return s.explain(err)
+		for _, key := range changed.Put {
+			if err := putKey(ctx, tx, key); err != nil {
+				return fmt.Errorf("keeping a signing key: %w", s.explain(err))
+			}
+		}
+		for _, id := range changed.Remove {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM signing_keys WHERE id = $1`, id); err != nil {
+				return fmt.Errorf("removing a signing key: %w", s.explain(err))
+			}
+		}
+		return s.insertEvents(ctx, tx, keyEvents(ctx, changed.Events))
 	})
-	if err != nil {
-		return token.Key{}, fmt.Errorf("keeping a signing key: %w", err)
-	}
-	return ensured, nil
 }
 
-func scanKey(row interface{ Scan(...any) error }) (token.Key, error) {
-	var key token.Key
-	var created int64
-	if err := row.Scan(&key.ID, &key.Algorithm, &key.Secret, &created); err != nil {
-		return token.Key{}, err
+// keyEvents puts what happened to keys into the audit log's words, with the actor of
+// the context.
+func keyEvents(ctx context.Context, happened []token.KeyEvent) []account.Event {
+	actor := account.ActorFrom(ctx)
+	events := make([]account.Event, len(happened))
+	for i, e := range happened {
+		events[i] = account.Event{
+			ID: e.ID, At: e.At, Action: e.Action, Outcome: account.Success,
+			ActorKind: actor.Kind, ActorID: actor.ID, ClientID: actor.ClientID,
+			TargetKind: "key", TargetID: e.KeyID, ClientIP: actor.ClientIP, RequestID: actor.RequestID,
+			Details: e.Details,
+		}
 	}
-	key.CreatedAt = time.UnixMicro(created).UTC()
-	return key, nil
+	return events
+}
+
+func putKey(ctx context.Context, tx *sql.Tx, key token.Key) error {
+	secret := key.Secret
+	if secret == nil {
+		secret = []byte{}
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO signing_keys
+		(id, algorithm, secret, sealed, created_at, activate_at, retire_at, expires_at, max_lifetime)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (id) DO UPDATE SET algorithm = $2, secret = $3, sealed = $4, created_at = $5,
+			activate_at = $6, retire_at = $7, expires_at = $8, max_lifetime = $9`,
+		key.ID, key.Algorithm, secret, key.Sealed, micros(key.CreatedAt), micros(key.ActivateAt),
+		micros(key.RetireAt), micros(key.ExpiresAt), key.MaxLifetime.Microseconds())
+	return err
+}
+
+func readKeys(ctx context.Context, from interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}) (_ []token.Key, err error) {
+	rows, err := from.QueryContext(ctx, selectKeys)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var keys []token.Key
+	for rows.Next() {
+		var key token.Key
+		var created, activate, retire, expires, lifetime int64
+		if err := rows.Scan(&key.ID, &key.Algorithm, &key.Secret, &key.Sealed, &created, &activate, &retire, &expires, &lifetime); err != nil {
+			return nil, err
+		}
+		if len(key.Secret) == 0 {
+			key.Secret = nil
+		}
+		key.CreatedAt = moment(created)
+		key.ActivateAt, key.RetireAt, key.ExpiresAt = moment(activate), moment(retire), moment(expires)
+		key.MaxLifetime = time.Duration(lifetime) * time.Microsecond
+		keys = append(keys, key)
+	}
+	return keys, rows.Err()
 }

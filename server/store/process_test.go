@@ -123,7 +123,10 @@ func TestKill9LosesNothingThatWasAcknowledged(t *testing.T) {
 	// die while closing and opening.
 	for round, after := range []int{1, 7, 10, 23, 30} {
 		before := open(t, path)
-		if _, err := before.EnsureKey(t.Context(), key); err != nil {
+		err := before.ChangeKeys(t.Context(), func([]token.Key) (token.KeyChange, error) {
+			return token.KeyChange{Put: []token.Key{key}}, nil
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := before.Close(); err != nil {

@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -297,7 +298,7 @@ func TestAttackKnownTokenOfAReplacedKey(t *testing.T) {
 func TestAttackKnownTokenThatIsRevoked(t *testing.T) {
 	revoked := map[string]bool{}
 	c := newCached(t, EdDSA, func(o *VerifierOptions) {
-		o.Revoked = func(v *Verified) bool { return revoked[v.ID] }
+		o.Revoked = func(_ context.Context, v *Verified) (bool, error) { return revoked[v.ID], nil }
 	})
 	revoked[c.first.ID] = true
 	for range 2 { // remembered, and then not
@@ -305,6 +306,35 @@ func TestAttackKnownTokenThatIsRevoked(t *testing.T) {
 		if s := c.CacheStats(); s.Entries != 0 {
 			t.Errorf("a revoked token is kept: %+v", s)
 		}
+	}
+}
+
+// Whether a token was revoked is asked each time, which costs no allocation; where
+// nobody knows, that is no refusal, and the token stays known.
+func TestRevocationIsAskedEachTime(t *testing.T) {
+	unknown := errors.New("the store is down")
+	asked, answer := 0, error(nil)
+	c := newCached(t, EdDSA, func(o *VerifierOptions) {
+		o.Revoked = func(_ context.Context, v *Verified) (bool, error) {
+			asked++
+			return false, answer
+		}
+	})
+	before := asked
+	if n := testing.AllocsPerRun(100, func() { c.good(t, c.raw) }); n != 0 || asked < before+100 {
+		t.Errorf("%v allocations, asked %d times", n, asked-before)
+	}
+	answer = unknown
+	var code authz.TokenError
+	if _, err := c.Verify(t.Context(), c.raw); !errors.Is(err, unknown) || errors.As(err, &code) {
+		t.Errorf("got %v, want the error and no refusal", err)
+	}
+	if _, err := c.Verify(t.Context(), mint(t, c.keys, nil)); !errors.Is(err, unknown) {
+		t.Errorf("of a new token: %v", err)
+	}
+	answer = nil
+	if c.good(t, c.raw) != c.first || c.CacheStats().Entries != 1 {
+		t.Errorf("the token was forgotten, or one that nobody could judge remembered: %+v", c.CacheStats())
 	}
 }
 

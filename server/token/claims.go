@@ -17,35 +17,21 @@ const maxNumericDate = 253402300799
 
 // check judges the claims of a token whose signature is good. A claim of the
 // wrong type is never read as absent.
-func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Verified, lifetime, error) {
+func (r *rules) check(claims map[string]any, now time.Time) (*Verified, lifetime, error) {
 	for _, name := range r.required {
 		if _, present := claims[name]; !present {
 			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is missing")
 		}
 	}
-	text := map[string]string{}
-	for _, name := range []string{"iss", "sub", "jti", "client_id"} {
-		value, present := claims[name]
-		if !present {
-			continue
-		}
-		s, ok := value.(string)
-		if !ok || s == "" {
-			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is not a string, or empty")
-		}
-		text[name] = s
+	verified := &Verified{Issuer: r.name}
+	var err error
+	if r.external == nil {
+		err = verified.fill(claims)
+	} else {
+		err = r.external.fill(verified, claims)
 	}
-	for _, name := range []string{"scope", "preferred_username"} {
-		if value, present := claims[name]; present {
-			if _, ok := value.(string); !ok {
-				return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is not a string")
-			}
-		}
-	}
-	if value, present := claims["roles"]; present {
-		if _, ok := texts(value); !ok {
-			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, "roles is not a list of strings")
-		}
+	if err != nil {
+		return nil, lifetime{}, err
 	}
 	times := map[string]time.Time{}
 	for _, name := range []string{"exp", "iat", "nbf"} {
@@ -59,15 +45,8 @@ func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Ver
 		}
 		times[name] = moment
 	}
-	if text["iss"] != issuer {
-		return nil, lifetime{}, refuse(authz.TokenWrongIssuer, "iss is not the issuer that was looked up")
-	}
-	audience, ok := audiences(claims["aud"])
-	if !ok {
-		return nil, lifetime{}, refuse(authz.TokenInvalidClaims, "aud is neither a string nor a list of strings")
-	}
-	if r.audience == "" || !slices.Contains(audience, r.audience) {
-		return nil, lifetime{}, refuse(authz.TokenWrongAudience, "aud does not contain this service")
+	if err := r.checkAudience(claims); err != nil {
+		return nil, lifetime{}, err
 	}
 	life := lifetime{from: times["nbf"], until: times["exp"]}
 	if iat := times["iat"]; iat.After(life.from) {
@@ -76,7 +55,61 @@ func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Ver
 	if err := life.check(now, r.leeway); err != nil {
 		return nil, lifetime{}, err
 	}
-	return &Verified{Issuer: issuer, Subject: text["sub"], ID: text["jti"], Expiry: times["exp"]}, life, nil
+	verified.Expiry = times["exp"]
+	return verified, life, nil
+}
+
+// fill takes the claims of one of our own tokens.
+func (v *Verified) fill(claims map[string]any) error {
+	for _, member := range []struct {
+		name string
+		into *string
+	}{{"iss", new(string)}, {"sub", &v.Subject}, {"jti", &v.ID}, {"client_id", &v.ClientID}, {"sid", &v.SessionID}} {
+		value, present := claims[member.name]
+		if !present {
+			continue
+		}
+		text, ok := value.(string)
+		if !ok || text == "" {
+			return refuse(authz.TokenInvalidClaims, member.name+" is not a string, or empty")
+		}
+		*member.into = text
+	}
+	for _, name := range []string{"scope", "preferred_username"} {
+		if value, present := claims[name]; present {
+			if _, ok := value.(string); !ok {
+				return refuse(authz.TokenInvalidClaims, name+" is not a string")
+			}
+		}
+	}
+	if value, present := claims["roles"]; present {
+		if _, ok := texts(value); !ok {
+			return refuse(authz.TokenInvalidClaims, "roles is not a list of strings")
+		}
+	}
+	return nil
+}
+
+// checkAudience wants one of the audiences in aud; where none is configured, there
+// must be no aud either, which is only so for an issuer that knows of none.
+func (r *rules) checkAudience(claims map[string]any) error {
+	value, present := claims["aud"]
+	if !present && r.external != nil && r.external.withoutAudience {
+		return nil
+	}
+	audience, ok := audienceList(value)
+	if !ok {
+		return refuse(authz.TokenInvalidClaims, "aud is neither a string nor a list of strings")
+	}
+	if r.anyAudience {
+		return nil
+	}
+	for _, ours := range r.audiences {
+		if slices.Contains(audience, ours) {
+			return nil
+		}
+	}
+	return refuse(authz.TokenWrongAudience, "aud does not contain this service")
 }
 
 // numericDate reads a NumericDate (RFC 7519 section 2): a JSON number, with or
@@ -94,8 +127,8 @@ func numericDate(value any) (time.Time, bool) {
 	return time.Unix(int64(whole), int64(fraction*float64(time.Second))).UTC(), true
 }
 
-// audiences reads aud: one string, or a list of them (RFC 7519 section 4.1.3).
-func audiences(value any) ([]string, bool) {
+// audienceList reads aud: one string, or a list of them (RFC 7519 section 4.1.3).
+func audienceList(value any) ([]string, bool) {
 	if one, ok := value.(string); ok {
 		return []string{one}, true
 	}

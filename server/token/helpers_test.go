@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,30 +27,39 @@ var testNow = time.Date(2026, 11, 23, 17, 31, 0, 250_000_000, time.UTC)
 
 // memoryStore is a KeyStore for tests.
 type memoryStore struct {
-	mu   sync.Mutex
-	keys map[string]Key
-	err  error
+	mu     sync.Mutex
+	keys   map[string]Key
+	events []KeyEvent
+	doomed sync.Map
+	reads  atomic.Int64
+	err    error
 }
 
 func (s *memoryStore) Keys(context.Context) ([]Key, error) {
+	s.reads.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.keys)), s.err
 }
 
-func (s *memoryStore) EnsureKey(_ context.Context, key Key) (Key, error) {
+func (s *memoryStore) ChangeKeys(_ context.Context, change func([]Key) (KeyChange, error)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return Key{}, s.err
+		return s.err
 	}
-	for _, kept := range s.keys {
-		if kept.Algorithm == key.Algorithm {
-			return kept, nil
-		}
+	changed, err := change(slices.Collect(maps.Values(s.keys)))
+	if err != nil {
+		return err
 	}
-	s.put(key)
-	return key, nil
+	for _, key := range changed.Put {
+		s.put(key)
+	}
+	for _, id := range changed.Remove {
+		delete(s.keys, id)
+	}
+	s.events = append(s.events, changed.Events...)
+	return nil
 }
 
 func (s *memoryStore) put(key Key) {
@@ -144,7 +154,7 @@ func mint(t testing.TB, keys *Keyring, extra map[string]any) string {
 }
 
 // signing is a ring's signing key.
-func (k *Keyring) signing() *signingKey { return k.current.Load().signing }
+func (k *Keyring) signing() *signingKey { return k.current.Load().signing(k.now()) }
 
 // encode is base64url without padding.
 func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
@@ -210,13 +220,19 @@ func manyMembers(n int, last string) string {
 // twice is a store that has one key two times.
 type twice struct{ key Key }
 
-func (s twice) Keys(context.Context) ([]Key, error)         { return []Key{s.key, s.key}, nil }
-func (s twice) EnsureKey(context.Context, Key) (Key, error) { return s.key, nil }
-
-// answering is a store whose EnsureKey returns what it was not asked for.
-type answering struct {
-	*memoryStore
-	key Key
+func (s twice) Keys(context.Context) ([]Key, error) { return []Key{s.key, s.key}, nil }
+func (s twice) ChangeKeys(_ context.Context, change func([]Key) (KeyChange, error)) error {
+	_, err := change([]Key{s.key, s.key})
+	return err
 }
 
-func (s answering) EnsureKey(context.Context, Key) (Key, error) { return s.key, nil }
+// forgetful is a store that keeps nothing.
+type forgetful struct{ *memoryStore }
+
+func (s forgetful) ChangeKeys(_ context.Context, change func([]Key) (KeyChange, error)) error {
+	_, err := change(nil)
+	return err
+}
+
+// asTokenError reports whether an error would be taken for a token's refusal.
+func asTokenError(err error, code *authz.TokenError) bool { return errors.As(err, code) }

@@ -2,7 +2,6 @@ package token
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -22,19 +21,12 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// The algorithms that tokens can be signed with (RFC 7518 section 3.1, RFC 8037
-// section 3.1).
-const (
-	EdDSA = "EdDSA" // Ed25519; the default
-	ES256 = "ES256" // ECDSA on P-256
-	RS256 = "RS256" // RSA of at least 2048 bits, PKCS #1 v1.5
-	HS256 = "HS256" // HMAC with a secret of at least 256 bits
-)
-
 const (
 	// rsaBits is the size of the RSA keys that we make. Larger ones are accepted
 	// from the store, smaller ones never (RFC 7518 section 3.3).
 	rsaBits = 2048
+	// maxRSABits bounds what verifying with somebody else's key costs.
+	maxRSABits = 8192
 	// minSecret is the shortest HMAC secret in bytes (RFC 7518 section 3.2).
 	minSecret = 32
 	// configuredKeyID is the kid of a secret that the configuration gave. It says
@@ -42,10 +34,6 @@ const (
 	// it, so the secret itself need not be stored.
 	configuredKeyID = "configured"
 )
-
-// Algorithms lists the algorithms that tokens can be signed with, the default
-// first.
-func Algorithms() []string { return []string{EdDSA, ES256, RS256, HS256} }
 
 // Key is a signing key as a [KeyStore] keeps it. Printing, logging or encoding
 // one as JSON leaves the secret out.
@@ -55,11 +43,23 @@ type Key struct {
 	ID string `json:"id"`
 	// Algorithm is the one algorithm that the key may be used with.
 	Algorithm string `json:"algorithm"`
-	// Secret is the private key as PKCS #8 DER, or the HMAC secret itself.
+	// Secret is the private key as PKCS #8 DER, or the HMAC secret itself; sealed,
+	// if Sealed says so. It is empty once the key has expired.
 	Secret []byte `json:"-"`
-	// CreatedAt is when the key was made. Of several keys of the signing
-	// algorithm, the youngest signs.
+	// Sealed says that Secret is encrypted, by a [Sealer].
+	Sealed bool `json:"sealed"`
+	// CreatedAt is when the key was made, and published.
 	CreatedAt time.Time `json:"created_at"`
+	// ActivateAt is when the key begins to sign. Of several keys of the signing
+	// algorithm, the one that began last signs.
+	ActivateAt time.Time `json:"activate_at"`
+	// RetireAt is when it stops signing; zero where a successor is not known yet.
+	RetireAt time.Time `json:"retire_at,omitzero"`
+	// ExpiresAt is when it stops verifying, and is no longer published; zero where
+	// that is not known yet.
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// MaxLifetime is how long a token that it has signed may live.
+	MaxLifetime time.Duration `json:"-"`
 }
 
 // Format keeps the secret out of everything that package fmt prints.
@@ -70,15 +70,6 @@ func (k Key) Format(f fmt.State, _ rune) {
 // LogValue keeps the secret out of logs.
 func (k Key) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("kid", k.ID), slog.String("alg", k.Algorithm), slog.Time("created_at", k.CreatedAt))
-}
-
-// KeyStore keeps signing keys.
-type KeyStore interface {
-	// Keys returns every key, in any order.
-	Keys(ctx context.Context) ([]Key, error)
-	// EnsureKey stores the key unless one of its algorithm exists, and returns
-	// the one that is there afterwards. It is atomic between processes.
-	EnsureKey(ctx context.Context, key Key) (Key, error)
 }
 
 // verificationKey is what a signature is checked with: one key, bound to one
@@ -115,29 +106,14 @@ func (v *verificationKey) verifiesAs(other *verificationKey) bool {
 // signingKey is a usable private key.
 type signingKey struct {
 	*verificationKey
-	private   any
-	createdAt time.Time
-}
-
-// method returns nil for an algorithm that is not one of [Algorithms].
-func method(algorithm string) jwt.SigningMethod {
-	switch algorithm {
-	case EdDSA:
-		return jwt.SigningMethodEdDSA
-	case ES256:
-		return jwt.SigningMethodES256
-	case RS256:
-		return jwt.SigningMethodRS256
-	case HS256:
-		return jwt.SigningMethodHS256
-	}
-	return nil
+	private any
 }
 
 // generate makes a new key. The crypto packages may prefer their own source of
 // randomness for private keys; random always serves HMAC secrets and ids.
 func generate(algorithm string, now time.Time, random io.Reader) (Key, error) {
 	key := Key{Algorithm: algorithm, CreatedAt: now.UTC().Truncate(time.Millisecond)}
+	key.ActivateAt = key.CreatedAt
 	var private any
 	var err error
 	switch algorithm {
@@ -171,6 +147,9 @@ func generate(algorithm string, now time.Time, random io.Reader) (Key, error) {
 	if key.ID, err = thumbprint(public); err != nil {
 		return Key{}, err
 	}
+	if strings.HasPrefix(key.ID, "-") {
+		return generate(algorithm, now, random) // a command line would take it for a flag
+	}
 	return key, nil
 }
 
@@ -186,7 +165,7 @@ func parseKey(key Key) (*signingKey, error) {
 			return nil, fmt.Errorf("key %q: an HS256 secret needs at least %d bytes: remove it from the store", key.ID, minSecret)
 		}
 		private = slices.Clone(key.Secret)
-	case method(key.Algorithm) == nil:
+	case !slices.Contains(Algorithms(), key.Algorithm):
 		return nil, fmt.Errorf("key %q: %w", key.ID, unknownAlgorithm(key.Algorithm))
 	default:
 		var err error
@@ -201,7 +180,6 @@ func parseKey(key Key) (*signingKey, error) {
 	return &signingKey{
 		verificationKey: newVerificationKey(key.ID, key.Algorithm, public),
 		private:         private,
-		createdAt:       key.CreatedAt,
 	}, nil
 }
 
@@ -242,8 +220,4 @@ func configuredKey(secret []byte) (*signingKey, error) {
 	}
 	secret = slices.Clone(secret)
 	return &signingKey{verificationKey: newVerificationKey(configuredKeyID, HS256, secret), private: secret}, nil
-}
-
-func unknownAlgorithm(algorithm string) error {
-	return fmt.Errorf("unknown signing algorithm %q: use one of %s", algorithm, strings.Join(Algorithms(), ", "))
 }

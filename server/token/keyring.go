@@ -24,6 +24,18 @@ type KeyringOptions struct {
 	// store. Default: a random one, kept in the store. It must be nil for every
 	// other algorithm.
 	HMACSecret []byte
+	// Sealer encrypts the keys at rest; those that are stored in clear are encrypted
+	// when the ring is opened. Default: none, and the keys are stored in clear.
+	Sealer *Sealer
+	// MaxLifetime is the longest lifetime of the tokens that are minted; a key is
+	// kept for as long after it has signed its last one. Default 24 h.
+	MaxLifetime time.Duration
+	// RotateEvery has [Keyring.Tend] make a successor of the signing key when it has
+	// signed for that long. Default 0: only [Keyring.Rotate] does. It has no meaning
+	// for a given HMACSecret.
+	RotateEvery time.Duration
+	// ReadOnly opens a ring that only verifies, and changes nothing in the store.
+	ReadOnly bool
 	// Logger tells of keys made and claims left out. Default: discard.
 	Logger *slog.Logger
 	// Now is the clock. Default [time.Now].
@@ -35,22 +47,20 @@ type KeyringOptions struct {
 
 // Keyring holds the keys of our own issuer. It is safe for concurrent use.
 type Keyring struct {
-	store      KeyStore
-	algorithm  string
-	configured *signingKey // nil unless HMACSecret was given
-	logger     *slog.Logger
-	now        func() time.Time
-	rand       io.Reader
+	admin       KeyAdmin
+	configured  *signingKey // nil unless HMACSecret was given
+	lifetime    time.Duration
+	rotateEvery time.Duration
+	readOnly    bool
+	logger      *slog.Logger
+	now         func() time.Time
+	rand        io.Reader
 
-	reload  sync.Mutex // one Reload at a time, so that none undoes a later one
-	current atomic.Pointer[ring]
-}
-
-// ring is one state of a keyring. It is never changed.
-type ring struct {
-	signing *signingKey
-	byID    map[string]*verificationKey
-	jwks    []byte
+	reload    sync.Mutex // one Reload at a time, so that none undoes a later one
+	tendAfter time.Time  // of Tend alone
+	looking   sync.Mutex // over looked
+	looked    time.Time  // when the store was last asked for an unknown key
+	current   atomic.Pointer[ring]
 }
 
 // OpenKeyring reads the keys of the store, and makes and stores one when there is
@@ -58,11 +68,12 @@ type ring struct {
 // fails, and on a stored key that can't be used.
 func OpenKeyring(ctx context.Context, store KeyStore, options KeyringOptions) (*Keyring, error) {
 	k := &Keyring{
-		store:     store,
-		algorithm: cmp.Or(options.Algorithm, EdDSA),
-		logger:    cmp.Or(options.Logger, slog.New(slog.DiscardHandler)),
-		now:       options.Now,
-		rand:      options.Rand,
+		lifetime:    options.MaxLifetime,
+		rotateEvery: options.RotateEvery,
+		readOnly:    options.ReadOnly,
+		logger:      cmp.Or(options.Logger, slog.New(slog.DiscardHandler)),
+		now:         options.Now,
+		rand:        options.Rand,
 	}
 	if k.now == nil {
 		k.now = time.Now
@@ -73,12 +84,14 @@ func OpenKeyring(ctx context.Context, store KeyStore, options KeyringOptions) (*
 	if store == nil {
 		return nil, errors.New("open the keyring: no key store was given")
 	}
-	if method(k.algorithm) == nil {
-		return nil, fmt.Errorf("open the keyring: %w", unknownAlgorithm(k.algorithm))
+	algorithm := cmp.Or(options.Algorithm, EdDSA)
+	k.admin = KeyAdmin{Store: store, Algorithm: algorithm, Sealer: options.Sealer, Now: k.now, Rand: k.rand}
+	if !slices.Contains(Algorithms(), algorithm) {
+		return nil, fmt.Errorf("open the keyring: %w", unknownAlgorithm(algorithm))
 	}
 	if options.HMACSecret != nil {
-		if k.algorithm != HS256 {
-			return nil, fmt.Errorf("open the keyring: an HS256 secret was given, but tokens are signed with %s: remove one of the two options", k.algorithm)
+		if algorithm != HS256 {
+			return nil, fmt.Errorf("open the keyring: an HS256 secret was given, but tokens are signed with %s: remove one of the two options", algorithm)
 		}
 		var err error
 		if k.configured, err = configuredKey(options.HMACSecret); err != nil {
@@ -92,23 +105,18 @@ func OpenKeyring(ctx context.Context, store KeyStore, options KeyringOptions) (*
 }
 
 // Reload reads the store again and swaps in what it holds: from then on, new keys
-// verify and removed ones do not. On an error the keys stay as they were.
+// verify and retired ones do not. On an error the keys stay as they were.
 func (k *Keyring) Reload(ctx context.Context) error {
 	k.reload.Lock()
 	defer k.reload.Unlock()
-	stored, err := k.store.Keys(ctx)
+	stored, made, err := k.read(ctx)
 	if err != nil {
-		return fmt.Errorf("read the signing keys: %w", err)
+		return err
 	}
-	hasSigning := slices.ContainsFunc(stored, func(key Key) bool { return key.Algorithm == k.algorithm })
-	if k.configured == nil && !hasSigning {
-		made, err := k.makeKey(ctx)
-		if err != nil {
-			return err
-		}
-		stored = append(slices.Clip(stored), made)
+	if made != "" {
+		k.logger.Info("signing key made", slog.String("kid", made), slog.String("alg", k.admin.Algorithm))
 	}
-	next, err := newRing(stored, k.algorithm, k.configured, k.current.Load())
+	next, err := k.newRing(stored)
 	if err != nil {
 		return fmt.Errorf("read the signing keys: %w", err)
 	}
@@ -116,81 +124,160 @@ func (k *Keyring) Reload(ctx context.Context) error {
 	return nil
 }
 
-// makeKey stores a new key for the signing algorithm, or returns the one that
-// another process was faster with.
-func (k *Keyring) makeKey(ctx context.Context) (Key, error) {
-	fresh, err := generate(k.algorithm, k.now(), k.rand)
-	if err != nil {
-		return Key{}, err
+func (k *Keyring) read(ctx context.Context) (stored []Key, made string, err error) {
+	if !k.readOnly {
+		return k.admin.settle(ctx, k.lifetime, k.configured == nil)
 	}
-	kept, err := k.store.EnsureKey(ctx, fresh)
-	if err != nil {
-		return Key{}, fmt.Errorf("store a new signing key: %w", err)
+	if stored, err = k.admin.Store.Keys(ctx); err != nil {
+		return nil, "", fmt.Errorf("read the signing keys: %w", err)
 	}
-	if kept.Algorithm != k.algorithm {
-		return Key{}, fmt.Errorf("store a new signing key: the store answered with a key for %q instead of %q", kept.Algorithm, k.algorithm)
-	}
-	if kept.ID == fresh.ID {
-		k.logger.Info("signing key made", slog.String("kid", kept.ID), slog.String("alg", kept.Algorithm))
-	}
-	return kept, nil
+	return stored, "", nil
 }
 
-// newRing makes a ring of the stored keys. Those that the previous ring, which
-// may be nil, has too stay the same pointers: what was verified with them is
-// remembered by it.
-func newRing(stored []Key, algorithm string, configured *signingKey, previous *ring) (*ring, error) {
-	r := &ring{signing: configured, byID: make(map[string]*verificationKey, len(stored)+1)}
-	if configured != nil {
-		r.byID[configured.id] = configured.verificationKey
+// find implements keySource. The kid is never anything but a map's key. One that is
+// not known may be that of a key which another process has made a moment ago, so the
+// store is asked, however many tokens name one, 100 times a second at most.
+func (k *Keyring) find(ctx context.Context, h header, now time.Time) (*verificationKey, bool) {
+	if !h.hasKeyID {
+		return nil, false
 	}
-	var published []*verificationKey
-	for _, key := range stored {
-		usable, err := parseKey(key)
-		if err != nil {
-			return nil, err
-		}
-		if r.byID[usable.id] != nil {
-			return nil, fmt.Errorf("two keys have the id %q: remove one from the store", usable.id)
-		}
-		if previous != nil && usable.verifiesAs(previous.byID[usable.id]) {
-			usable.verificationKey = previous.byID[usable.id]
-		}
-		r.byID[usable.id] = usable.verificationKey
-		if usable.algorithm != HS256 {
-			published = append(published, usable.verificationKey)
-		}
-		if configured == nil && usable.algorithm == algorithm && usable.youngerThan(r.signing) {
-			r.signing = usable
-		}
+	if key, found := k.current.Load().find(h.keyID, now); found || len(h.keyID) > maxKeyID {
+		return key, found
 	}
-	var err error
-	r.jwks, err = encodeJWKS(published)
-	return r, err
+	k.look(ctx)
+	return k.current.Load().find(h.keyID, now)
 }
 
-// youngerThan orders keys by age, and those of one age by id, so that every
-// process signs with the same one.
-func (s *signingKey) youngerThan(other *signingKey) bool {
-	if other == nil {
-		return true
+const (
+	// lookInterval is how often the store is asked for a key that is not known.
+	lookInterval = 10 * time.Millisecond
+	// lookTimeout is how long that may take.
+	lookTimeout = 500 * time.Millisecond
+	// maxKeyID is longer than any of our kids.
+	maxKeyID = 64
+)
+
+// look reads the store again, unless that was done a moment ago. What goes wrong is
+// the poll's to report: here it means that the key is not known.
+func (k *Keyring) look(ctx context.Context) {
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	now := k.now()
+	if since := now.Sub(k.looked); !k.looked.IsZero() && since >= 0 && since < lookInterval {
+		return
 	}
-	return cmp.Or(s.createdAt.Compare(other.createdAt), cmp.Compare(s.id, other.id)) > 0
+	k.looked = now
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if stored, err := k.admin.Store.Keys(ctx); err == nil && k.hasNews(stored) {
+		_ = k.Reload(ctx)
+	}
 }
 
-// verificationKey finds a key by its kid, which is never anything but a map's
-// key.
-func (k *Keyring) verificationKey(_ context.Context, kid string) (*verificationKey, bool) {
-	key, found := k.current.Load().byID[kid]
-	return key, found
+// hasNews reports whether a stored key is not in the ring.
+func (k *Keyring) hasNews(stored []Key) bool {
+	known := k.current.Load().byID
+	return slices.ContainsFunc(stored, func(key Key) bool {
+		_, found := known[key.ID]
+		return !found && !key.expired(k.now())
+	})
+}
+
+// holds implements keySource.
+func (k *Keyring) holds(key *verificationKey, now time.Time) bool {
+	found := k.current.Load().byID[key.id]
+	return found.key == key && (found.until.IsZero() || now.Before(found.until))
 }
 
 // Signing returns the id and the algorithm of the key that signs new tokens.
 func (k *Keyring) Signing() (kid, algorithm string) {
-	signing := k.current.Load().signing
+	signing := k.current.Load().signing(k.now())
+	if signing == nil {
+		return "", k.admin.Algorithm
+	}
 	return signing.id, signing.algorithm
 }
 
-// JWKS returns the public keys as a JWK set (RFC 7517), ordered by kid. HMAC
-// secrets are never in it.
-func (k *Keyring) JWKS() []byte { return bytes.Clone(k.current.Load().jwks) }
+// JWKS returns the public keys as a JWK set (RFC 7517), ordered by kid: the next
+// and the former ones too. HMAC secrets are never in it.
+func (k *Keyring) JWKS() []byte {
+	r, now := k.current.Load(), k.now()
+	if r.jwksUntil.IsZero() || now.Before(r.jwksUntil) {
+		return bytes.Clone(r.jwks)
+	}
+	// It was encoded before, with more keys in it.
+	jwks, _, err := r.publish(now)
+	if err != nil {
+		return []byte(`{"keys":[]}`)
+	}
+	return jwks
+}
+
+// errConfigured: the key is not one that we could change.
+var errConfigured = errors.New("tokens are signed with the HS256 secret of a file: to change it, replace the file and restart the server")
+
+// Keys lists the keys of the store; see [KeyAdmin.List].
+func (k *Keyring) Keys(ctx context.Context) ([]KeyStatus, error) { return k.admin.List(ctx) }
+
+// Rotate makes the successor of the signing key; see [KeyAdmin.Rotate].
+func (k *Keyring) Rotate(ctx context.Context, atOnce bool) (Key, error) {
+	if k.configured != nil {
+		return Key{}, errConfigured
+	}
+	next, err := k.admin.Rotate(ctx, atOnce)
+	if err != nil {
+		return Key{}, err
+	}
+	return next, k.Reload(ctx)
+}
+
+// Retire takes a key back; see [KeyAdmin.Retire]. When it returns without an error,
+// the key's tokens are refused.
+func (k *Keyring) Retire(ctx context.Context, kid string) error {
+	if err := k.admin.Retire(ctx, kid); err != nil {
+		return err
+	}
+	return k.Reload(ctx)
+}
+
+// tendRetry is how long Tend waits after a failure.
+const tendRetry = time.Minute
+
+// Tend does what it is time for: it makes the next key by the schedule, and erases
+// the secrets of keys that have expired. It is to be called every second or so, by
+// one goroutine, and asks nothing of the store where there is nothing to do. Of
+// several processes on one store, one makes the key.
+func (k *Keyring) Tend(ctx context.Context) error {
+	now := k.now()
+	if now.Before(k.tendAfter) {
+		return nil
+	}
+	r := k.current.Load()
+	var err error
+	switch {
+	case r.signing(now) == nil, r.hasRemains(now):
+		err = k.Reload(ctx)
+	case k.isDue(r, now):
+		var next Key
+		next, err = k.Rotate(ctx, false)
+		if errors.Is(err, ErrRotationPending) { // another process was faster
+			err = k.Reload(ctx)
+		} else if err == nil {
+			k.logger.Info("next signing key made", slog.String("kid", next.ID), slog.String("alg", next.Algorithm), slog.Time("signs_from", next.ActivateAt))
+		}
+	}
+	if err != nil {
+		k.tendAfter = now.Add(tendRetry)
+	}
+	return err
+}
+
+// isDue reports whether the signing key needs a successor.
+func (k *Keyring) isDue(r *ring, now time.Time) bool {
+	if k.rotateEvery <= 0 || k.configured != nil {
+		return false
+	}
+	i := signer(r.stored, r.algorithm, now)
+	return i >= 0 && r.stored[i].RetireAt.IsZero() && !now.Before(r.stored[i].ActivateAt.Add(k.rotateEvery-publishAhead)) &&
+		waiting(r.stored, r.algorithm, now) < 0
+}

@@ -29,6 +29,8 @@ type Registered struct {
 	Scope []string
 	// Roles is roles (RFC 9068 section 2.2.3.1).
 	Roles []string
+	// SessionID is sid: the login that the token belongs to, and is revoked with.
+	SessionID string
 	// PreferredUsername is preferred_username. It is for people to read.
 	PreferredUsername string
 	// Lifetime is counted from iat in whole seconds, at least one.
@@ -37,7 +39,7 @@ type Registered struct {
 
 // registeredNames are the claims that Mint sets, or leaves out, by itself.
 var registeredNames = [...]string{
-	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "roles", "preferred_username",
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "sid", "scope", "roles", "preferred_username",
 }
 
 // isRegistered ignores case, because some readers do: to a Go struct with the
@@ -96,6 +98,9 @@ func (k *Keyring) Mint(registered Registered, extra map[string]any) (raw, jti st
 	} else {
 		claims["aud"] = registered.Audience
 	}
+	if registered.SessionID != "" {
+		claims["sid"] = registered.SessionID
+	}
 	if len(registered.Scope) > 0 {
 		claims["scope"] = strings.Join(registered.Scope, " ")
 	}
@@ -106,7 +111,10 @@ func (k *Keyring) Mint(registered Registered, extra map[string]any) (raw, jti st
 		claims["preferred_username"] = registered.PreferredUsername
 	}
 
-	signing := k.current.Load().signing
+	signing := k.current.Load().signing(now)
+	if signing == nil {
+		return "", "", time.Time{}, fmt.Errorf("mint a token: no key signs with %s now", k.admin.Algorithm)
+	}
 	unsigned := jwt.NewWithClaims(method(signing.algorithm), claims)
 	unsigned.Header["typ"] = accessTokenType
 	unsigned.Header["kid"] = signing.id
@@ -134,7 +142,7 @@ func (r *Registered) check() error {
 	if r.Lifetime < time.Second {
 		return fmt.Errorf("it needs a lifetime of at least a second, not %s", r.Lifetime)
 	}
-	texts := []string{r.Issuer, r.Subject, r.ClientID, r.PreferredUsername}
+	texts := []string{r.Issuer, r.Subject, r.ClientID, r.SessionID, r.PreferredUsername}
 	texts = append(append(texts, r.Audience...), r.Roles...)
 	for _, text := range texts {
 		// encoding/json would replace the bad bytes, and so name someone else.

@@ -21,8 +21,9 @@ type compact struct {
 	signed    string
 	signature []byte
 	issuer    string // of the claims; unverified
-	// hasIssuer is false when iss is missing or is not a string.
-	hasIssuer bool
+	// hasIssuer is false when iss is missing or is not a string, mentionsIssuer only
+	// when it is missing.
+	hasIssuer, mentionsIssuer bool
 }
 
 // header is the part of a JOSE header that counts (RFC 7515 section 4.1). What
@@ -47,6 +48,7 @@ func read(raw string) (*compact, error) {
 	}
 	err = scanObject(p.claims, func(name, value []byte) {
 		if string(name) == "iss" {
+			c.mentionsIssuer = true
 			c.issuer, c.hasIssuer = decodeText(value)
 		}
 	})

@@ -1,7 +1,6 @@
 package token
 
 import (
-	"context"
 	"strings"
 	"time"
 
@@ -14,8 +13,16 @@ const defaultCacheBytes = 32 << 20
 
 // Verified is a good token. It is never changed, and may be shared.
 type Verified struct {
-	// Issuer, Subject and ID are iss, sub and jti.
+	// Issuer, Subject and ID are iss, sub and jti. Of a trusted issuer's token, Issuer
+	// is the name that the configuration has for it, and Subject what it says the
+	// subject is.
 	Issuer, Subject, ID string
+	// ClientID and SessionID are client_id and sid; empty where the token has none,
+	// and for tokens of other issuers.
+	ClientID, SessionID string
+	// External is who the subject of a trusted issuer's token is; nil exactly for our
+	// own issuer's. It is never one of our accounts or clients, whatever its id.
+	External *authz.Subject
 	// KeyID says which of the issuer's keys signed the token.
 	KeyID string
 	// Expiry is exp. The token is good before it (plus the leeway), not at it.
@@ -54,16 +61,14 @@ type remembered struct {
 
 // stands reports whether verifying the token again would find it good. What its
 // bytes say has not changed; the clock and the issuer's keys may have.
-func (m *remembered) stands(ctx context.Context, now time.Time) bool {
-	// The key itself, and not another one of its kid.
-	key, found := m.rules.keys.verificationKey(ctx, m.key.id)
-	return found && key == m.key && m.lifetime.check(now, m.rules.leeway) == nil
+func (m *remembered) stands(now time.Time) bool {
+	return m.rules.keys.holds(m.key, now) && m.lifetime.check(now, m.rules.leeway) == nil
 }
 
 // recall returns the token of exactly these bytes if it was verified before and
 // still stands. Where it does not stand, the caller has to verify it: there is
 // one place that refuses tokens.
-func (v *Verifier) recall(ctx context.Context, raw string) (*Verified, bool) {
+func (v *Verifier) recall(raw string) (*Verified, bool) {
 	if len(raw) > MaxSize {
 		return nil, false // not worth hashing
 	}
@@ -71,7 +76,7 @@ func (v *Verifier) recall(ctx context.Context, raw string) (*Verified, bool) {
 	if !found {
 		return nil, false
 	}
-	if !m.stands(ctx, v.now()) {
+	if !m.stands(v.now()) {
 		v.cache.Delete(raw)
 		return nil, false
 	}

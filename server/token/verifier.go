@@ -3,6 +3,8 @@ package token
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +23,9 @@ type VerifierOptions struct {
 	Issuer string
 	// Audience is what aud must be or contain.
 	Audience string
+	// AnyAudience accepts our own issuer's tokens whoever they are for. It is for the
+	// token service, which answers for all that it has issued, and not for a gate.
+	AnyAudience bool
 	// Leeway is how far the clock of whoever minted a token may differ from ours:
 	// it is added to exp and subtracted from nbf and iat. Default 0, and so are
 	// negative values. One process has one clock, and an expired token must be
@@ -32,10 +37,18 @@ type VerifierOptions struct {
 	// becomes [authz.Claims].Prepared. It must not change the claims. Default:
 	// none.
 	Prepare func(claims map[string]any) any
-	// Revoked reports whether a token that is good in all else has been taken
-	// back. It is asked each time that such a token is presented, so it must be
-	// quick, and safe for concurrent use. Default: none is.
-	Revoked func(*Verified) bool
+	// PrepareSubject does the same for the subjects of trusted issuers' tokens; what
+	// it returns becomes [authz.Subject].Prepared. Default: none.
+	PrepareSubject func(*authz.Subject) any
+	// Revoked reports whether one of our own tokens that is good in all else has been
+	// taken back, by itself or with its session. It is asked each time that such a
+	// token is presented, so it must be quick, and safe for concurrent use. An error
+	// means that nobody knows: Verify then returns it, and it is no refusal. Default:
+	// none is.
+	Revoked func(context.Context, *Verified) (bool, error)
+	// Trusted are the other issuers whose tokens are good. None can take the place of
+	// our own. Default: there are none.
+	Trusted *TrustedIssuers
 	// CacheBytes bounds the memory, in bytes, that verified tokens are remembered
 	// in. 0 is 32 MiB; a negative value remembers none.
 	CacheBytes int64
@@ -45,52 +58,79 @@ type VerifierOptions struct {
 
 // Verifier verifies access tokens. It is safe for concurrent use.
 type Verifier struct {
-	issuers map[string]*rules
-	prepare func(map[string]any) any
-	revoked func(*Verified) bool
-	now     func() time.Time
-	cache   *cache.Cache[*remembered] // nil when it is off
+	issuers        map[string]*rules
+	anonymous      *rules // for tokens without iss; nil: they are refused
+	prepare        func(map[string]any) any
+	prepareSubject func(*authz.Subject) any
+	revoked        func(context.Context, *Verified) (bool, error)
+	now            func() time.Time
+	cache          *cache.Cache[*remembered] // nil when it is off
 }
 
 // rules is how the tokens of one issuer are verified. Nothing in it is shared
 // between issuers, keys least of all.
 type rules struct {
-	audience string
+	// name is what the issuer is called in [Verified].
+	name string
+	// external is nil for our own issuer.
+	external *external
+	// audiences are those of which aud must be or contain one.
+	audiences []string
+	// anyAudience is whether it may contain others only.
+	anyAudience bool
 	// algorithms are those that the issuer signs with.
 	algorithms []string
-	// types are the accepted values of typ; media types ignore case (RFC 7515
-	// section 4.1.9).
+	// types are the accepted values of typ, empty for none; media types ignore case
+	// (RFC 7515 section 4.1.9).
 	types []string
 	// required names the claims that must be there. Those that we know must have
 	// the right type wherever they are.
 	required []string
-	leeway   time.Duration
-	keys     keySource
+	// needsKeyID is false where one key alone may do without a kid.
+	needsKeyID bool
+	leeway     time.Duration
+	keys       keySource
 }
 
 // keySource is the keys of one issuer.
 type keySource interface {
-	// verificationKey returns the key of that kid. It is the same pointer for as
-	// long as the key stays what it is: tokens that it verified are remembered by
-	// it.
-	verificationKey(ctx context.Context, kid string) (*verificationKey, bool)
+	// find returns the key that a header asks for, by its kid. It is the same pointer
+	// for as long as the key stays what it is: tokens that it verified are remembered
+	// by it. It may wait for the key to be fetched.
+	find(ctx context.Context, h header, now time.Time) (*verificationKey, bool)
+	// holds reports whether a key that find has returned is still the issuer's: the
+	// key itself, and not another one of its kid. It waits for nothing.
+	holds(key *verificationKey, now time.Time) bool
 }
 
 // NewVerifier returns a verifier for the tokens that the keyring mints for the
 // issuer.
 func NewVerifier(keys *Keyring, options VerifierOptions) *Verifier {
 	own := &rules{
-		audience:   options.Audience,
+		name:       options.Issuer,
 		algorithms: Algorithms(),
 		types:      []string{accessTokenType, "application/" + accessTokenType},
 		required:   []string{"iss", "sub", "aud", "exp", "iat", "jti", "client_id"},
+		needsKeyID: true,
 		leeway:     max(options.Leeway, 0),
 		keys:       keys,
+
+		anyAudience: options.AnyAudience,
+	}
+	if options.Audience != "" {
+		own.audiences = []string{options.Audience}
 	}
 	v := &Verifier{
-		issuers: map[string]*rules{}, prepare: options.Prepare, revoked: options.Revoked, now: options.Now,
+		issuers: map[string]*rules{}, prepare: options.Prepare, prepareSubject: options.PrepareSubject,
+		revoked: options.Revoked, now: options.Now,
 		cache: cache.New[*remembered](cmp.Or(options.CacheBytes, defaultCacheBytes)),
 	}
+	if options.Trusted != nil {
+		maps.Copy(v.issuers, options.Trusted.issuers)
+		v.anonymous = options.Trusted.anonymous
+	}
+	// After the others, none of which can take its place.
+	delete(v.issuers, "")
 	if options.Issuer != "" {
 		v.issuers[options.Issuer] = own
 	}
@@ -105,7 +145,7 @@ func NewVerifier(keys *Keyring, options VerifierOptions) *Verifier {
 // of the checks. A token that was good before is recognised by its bytes, all of
 // them, and what may have changed since is checked again.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Verified, error) {
-	verified, known := v.recall(ctx, raw)
+	verified, known := v.recall(raw)
 	var fresh *remembered
 	if !known {
 		var err error
@@ -114,9 +154,15 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Verified, error) {
 		}
 		verified = fresh.verified
 	}
-	if v.revoked != nil && v.revoked(verified) {
-		v.cache.Delete(raw)
-		return nil, refuse(authz.TokenRevoked, "it was taken back before it expired")
+	if v.revoked != nil && verified.External == nil {
+		revoked, err := v.revoked(ctx, verified)
+		if err != nil {
+			return nil, fmt.Errorf("find out whether a token was revoked: %w", err)
+		}
+		if revoked {
+			v.cache.Delete(raw)
+			return nil, refuse(authz.TokenRevoked, "it was taken back before it expired")
+		}
 	}
 	if !known {
 		v.remember(raw, fresh)
@@ -130,17 +176,14 @@ func (v *Verifier) verify(ctx context.Context, raw string) (*remembered, error) 
 	if err != nil {
 		return nil, err
 	}
-	if !c.hasIssuer {
-		return nil, refuse(authz.TokenInvalidClaims, "iss is missing or not a string")
-	}
-	own, trusted := v.issuers[c.issuer]
-	if !trusted {
-		return nil, refuse(authz.TokenWrongIssuer, "iss is not a trusted issuer")
+	own, err := v.rulesOf(c)
+	if err != nil {
+		return nil, err
 	}
 	if !own.acceptsType(c.header.typ) {
 		return nil, refuse(authz.TokenWrongType, "typ is not that of an access token")
 	}
-	key, err := own.key(ctx, c.header)
+	key, err := own.key(ctx, c.header, v.now())
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +194,7 @@ func (v *Verifier) verify(ctx context.Context, raw string) (*remembered, error) 
 	if err != nil {
 		return nil, err
 	}
-	verified, lifetime, err := own.check(claims, c.issuer, v.now())
+	verified, lifetime, err := own.check(claims, v.now())
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +203,24 @@ func (v *Verifier) verify(ctx context.Context, raw string) (*remembered, error) 
 	if v.prepare != nil {
 		verified.Claims.Prepared = v.prepare(claims)
 	}
+	if verified.External != nil && v.prepareSubject != nil {
+		verified.External.Prepared = v.prepareSubject(verified.External)
+	}
 	return &remembered{verified: verified, lifetime: lifetime, rules: own, key: key}, nil
+}
+
+// rulesOf chooses the rules by the unverified iss; what they are checked with is
+// the issuer's own.
+func (v *Verifier) rulesOf(c *compact) (*rules, error) {
+	switch own, trusted := v.issuers[c.issuer]; {
+	case c.hasIssuer && trusted:
+		return own, nil
+	case c.hasIssuer:
+		return nil, refuse(authz.TokenWrongIssuer, "iss is not a trusted issuer")
+	case c.mentionsIssuer || v.anonymous == nil:
+		return nil, refuse(authz.TokenInvalidClaims, "iss is missing or not a string")
+	}
+	return v.anonymous, nil
 }
 
 func (r *rules) acceptsType(typ string) bool {
@@ -170,14 +230,14 @@ func (r *rules) acceptsType(typ string) bool {
 // key finds the issuer's key that the header asks for. An algorithm is accepted
 // because the key is for it, not because the header says so (RFC 8725 section
 // 3.1).
-func (r *rules) key(ctx context.Context, h header) (*verificationKey, error) {
+func (r *rules) key(ctx context.Context, h header, now time.Time) (*verificationKey, error) {
 	if !slices.Contains(r.algorithms, h.algorithm) {
 		return nil, refuse(authz.TokenUnsupported, "alg is not one that the issuer signs with")
 	}
-	if !h.hasKeyID {
+	if !h.hasKeyID && r.needsKeyID {
 		return nil, refuse(authz.TokenUnknownKey, "its header has no kid")
 	}
-	key, found := r.keys.verificationKey(ctx, h.keyID)
+	key, found := r.keys.find(ctx, h, now)
 	if !found {
 		return nil, refuse(authz.TokenUnknownKey, "the issuer has no key of this kid")
 	}

@@ -78,7 +78,7 @@ func TestOnlySchemasLieInTheDirectory(t *testing.T) {
 
 // TestMembers holds the inputs' members, which policies depend on.
 func TestMembers(t *testing.T) {
-	subject := []string{"attributes", "disabled", "id", "kind", "roles", "username"}
+	subject := []string{"attributes", "disabled", "id", "issuer", "kind", "roles", "scopes", "username"}
 	for _, test := range []struct {
 		file, object string
 		want         []string
@@ -88,9 +88,10 @@ func TestMembers(t *testing.T) {
 			"query", "resource", "route", "segments", "subject", "token_error",
 		}},
 		{"authz.json", "subject", subject},
-		{"token.json", "", []string{"amr", "audience", "client", "client_ip", "grant_type", "now", "scope", "subject"}},
+		{"token.json", "", []string{"amr", "audience", "client", "client_ip", "grant_type", "now", "scope", "session", "subject"}},
 		{"token.json", "subject", subject},
-		{"token.json", "client", []string{"id"}},
+		{"token.json", "client", []string{"audiences", "confidential", "disabled", "grants", "id", "scopes"}},
+		{"token.json", "session", []string{"audience", "auth_time", "scope"}},
 	} {
 		t.Run(test.file+" "+test.object, func(t *testing.T) {
 			object := load(t, test.file)

@@ -4,64 +4,12 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/token"
 )
-
-func oneKeyPerAlgorithm(t *testing.T, open Open) {
-	first, second := opened(t, open), opened(t, open)
-	ids := make([]string, 8)
-	var wait sync.WaitGroup
-	for i := range ids {
-		store := first
-		if i%2 == 1 {
-			store = second
-		}
-		wait.Go(func() {
-			key, err := store.EnsureKey(t.Context(), token.Key{ID: string(rune('a' + i)), Algorithm: "EdDSA", Secret: []byte{byte(i)}, CreatedAt: noon})
-			if err != nil {
-				t.Error(err)
-			}
-			if len(key.Secret) != 1 || key.ID != string(rune('a'+key.Secret[0])) {
-				t.Errorf("id and secret of %v do not belong together", key)
-			}
-			ids[i] = key.ID
-		})
-	}
-	wait.Wait()
-	for _, id := range ids {
-		if id != ids[0] {
-			t.Fatalf("several keys were handed out: %q", ids)
-		}
-	}
-	if _, err := first.EnsureKey(t.Context(), token.Key{ID: "other", Algorithm: "ES256", Secret: []byte("x"), CreatedAt: noon}); err != nil {
-		t.Fatal(err)
-	}
-	keys, err := second.Keys(t.Context())
-	must(t, err)
-	if len(keys) != 2 {
-		t.Errorf("%d keys, want one for each algorithm", len(keys))
-	}
-}
-
-func keysAreKeptWhole(t *testing.T, open Open) {
-	store := opened(t, open)
-	want := token.Key{ID: "kid", Algorithm: "RS256", Secret: []byte{0, 1, 255, 0}, CreatedAt: noon}
-	got, err := store.EnsureKey(t.Context(), want)
-	must(t, err)
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("EnsureKey gave another key: %v", got)
-	}
-	keys, err := store.Keys(t.Context())
-	must(t, err)
-	if len(keys) != 1 || !reflect.DeepEqual(keys[0], want) {
-		t.Errorf("Keys gave %v", keys)
-	}
-}
 
 func settingsAreKept(t *testing.T, open Open) {
 	store := opened(t, open)
@@ -89,9 +37,7 @@ func everythingSurvives(t *testing.T, open Open) {
 	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
 	must(t, store.RecordFailure(t.Context(), []string{"mark"}, noon, noon))
 	must(t, store.SetSetting(t.Context(), "name", "value"))
-	if _, err := store.EnsureKey(t.Context(), key); err != nil {
-		t.Fatal(err)
-	}
+	must(t, putKeys(t, store, key))
 	must(t, store.Close())
 
 	store = opened(t, open)
