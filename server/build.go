@@ -13,6 +13,8 @@ import (
 
 	"github.com/stagedoor/stagedoor/data"
 	"github.com/stagedoor/stagedoor/policies"
+	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/admin"
 	"github.com/stagedoor/stagedoor/server/demo"
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/policy"
@@ -30,10 +32,14 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		audience = s.issuer
 	}
 	verifier := newVerifier(s.keyring, s.trusted, s.issuer, audience, cacheBytes(s.cfg.TokenCacheMiB), revoked(s.clients, s.revocations))
+	s.authenticator = account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{
+		DisableThrottle: !s.cfg.LoginThrottle, Logger: s.logger,
+	})
 	tokens := s.newTokenService(audience)
 	routes := newRouter()
 	tokens.Register(routes)
 	s.registerHealth(routes)
+	s.newAdmin().Register(routes)
 	s.metrics.register(routes, s.logger)
 	s.metrics.watch(s.engine, verifier.CacheStats, s.accounts.CacheStats)
 
@@ -68,6 +74,14 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		return nil, fmt.Errorf("building the gate: %w", err)
 	}
 	return tokens.AtIssuer(door.Wrap(headAsGet(limitBody(routes)))), nil
+}
+
+// newAdmin makes the interface for those who administer the server.
+func (s *Server) newAdmin() *admin.API {
+	return admin.New(admin.Options{
+		Accounts: s.accounts, Authenticator: s.authenticator, Clients: s.clients, Sessions: s.sessions,
+		Events: s.events, Keys: s.keyring, Policy: s.engine, Logger: s.logger,
+	})
 }
 
 // newRouter is a Gin engine that adds nothing of its own: the gate has made the

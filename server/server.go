@@ -33,22 +33,23 @@ const (
 // Server is one running Stagedoor. Make it with [New], run it with
 // [Server.Run], and give it back with [Server.Close].
 type Server struct {
-	cfg         Config
-	logger      *slog.Logger
-	store       *store.Store
-	accounts    *account.Directory
-	clients     *account.Clients
-	sessions    *account.Sessions
-	revocations *account.Revocations
-	events      *account.Events
-	engine      *policy.Engine
-	keyring     *token.Keyring
-	trusted     *token.TrustedIssuers // nil where none are configured
-	listener    net.Listener
-	issuer      string
-	http        *http.Server
-	draining    atomic.Bool
-	metrics     *metrics
+	cfg           Config
+	logger        *slog.Logger
+	store         *store.Store
+	accounts      *account.Directory
+	clients       *account.Clients
+	sessions      *account.Sessions
+	revocations   *account.Revocations
+	authenticator *account.Authenticator
+	events        *account.Events
+	engine        *policy.Engine
+	keyring       *token.Keyring
+	trusted       *token.TrustedIssuers // nil where none are configured
+	listener      net.Listener
+	issuer        string
+	http          *http.Server
+	draining      atomic.Bool
+	metrics       *metrics
 }
 
 // New validates the configuration, opens the state, loads the policy and binds

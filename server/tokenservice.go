@@ -24,10 +24,8 @@ func revoked(clients *account.Clients, revocations *account.Revocations) func(co
 func (s *Server) newTokenService(audience string) *oauth.Service {
 	return oauth.New(oauth.Options{
 		Policy: s.engine, Keyring: s.keyring,
-		Authenticator: account.NewAuthenticator(s.store, s.accounts.Hasher(), account.AuthenticatorOptions{
-			DisableThrottle: !s.cfg.LoginThrottle, Logger: s.logger,
-		}),
-		Clients: s.clients, Subjects: s.who(), Sessions: s.sessions, Revocations: s.revocations,
+		Authenticator: s.authenticator,
+		Clients:       s.clients, Subjects: s.who(), Sessions: s.sessions, Revocations: s.revocations,
 		Events: s.events,
 		// It answers for tokens that are meant for others, too, and remembers none:
 		// each is asked about once or twice.

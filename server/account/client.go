@@ -107,8 +107,9 @@ type ClientStore interface {
 	// it, with the effects that change has set. An error of change is returned as it
 	// is. change must not call the store. [ErrClientNotFound] when it is gone.
 	UpdateClient(ctx context.Context, id string, change func(*Client, *Effects) error) (Client, error)
-	// RemoveClient removes the client; [ErrClientNotFound] when it is gone.
-	RemoveClient(ctx context.Context, id string, effects Effects) error
+	// RemoveClient removes the client, unless a check of what is stored returns an
+	// error, which is returned as it is; [ErrClientNotFound] when it is gone.
+	RemoveClient(ctx context.Context, id string, effects Effects, checks ...func(*Client) error) error
 	// Client finds by id; [ErrClientNotFound] when there is none.
 	Client(ctx context.Context, id string) (Client, error)
 	// Clients lists all, by id.

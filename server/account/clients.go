@@ -288,8 +288,9 @@ func (c *Clients) effects(ctx context.Context, action string, before, after *Cli
 	return effects, err
 }
 
-// Remove removes the client, and ends its sessions.
-func (c *Clients) Remove(ctx context.Context, id string) error {
+// Remove removes the client, and ends its sessions. An error of a check, which is
+// handed what is stored in the same transaction, leaves everything as it was.
+func (c *Clients) Remove(ctx context.Context, id string, checks ...func(*Client) error) error {
 	if id == FirstPartyClient {
 		return invalid("client_id", "%q is the built-in client, which can't be removed; data/tokens.yaml says which grants are open", id)
 	}
@@ -300,7 +301,7 @@ func (c *Clients) Remove(ctx context.Context, id string) error {
 	err = c.store.RemoveClient(ctx, id, Effects{
 		Events: events,
 		Revoke: &SessionRevocation{ClientID: id, Reason: "the client was removed", At: c.stamp.moment()},
-	})
+	}, checks...)
 	c.catchUp(ctx)
 	c.revocations.catchUp(ctx)
 	if err != nil {

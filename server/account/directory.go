@@ -221,7 +221,9 @@ func (d *Directory) SetPasswordKeeping(ctx context.Context, ref, password, sessi
 }
 
 // Remove removes the account, and ends its sessions. Its id is never used again.
-func (d *Directory) Remove(ctx context.Context, ref string) error {
+// An error of a check, which is handed what is stored in the same transaction,
+// leaves everything as it was.
+func (d *Directory) Remove(ctx context.Context, ref string, checks ...func(*Account) error) error {
 	a, err := d.Find(ctx, ref)
 	if err != nil {
 		return err
@@ -234,7 +236,7 @@ func (d *Directory) Remove(ctx context.Context, ref string) error {
 	err = d.store.RemoveAccount(ctx, a.ID, Effects{
 		Events: events,
 		Revoke: &SessionRevocation{AccountID: a.ID, Reason: "the account was removed", At: d.moment()},
-	})
+	}, checks...)
 	d.revocations.catchUp(ctx)
 	if err != nil {
 		return fmt.Errorf("removing %s: %w", a.Username, err)

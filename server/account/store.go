@@ -18,14 +18,17 @@ type Store interface {
 	// [ErrNotFound] when the account is gone, [*ConflictError] when a new name is
 	// taken.
 	UpdateAccount(ctx context.Context, id string, change func(*Account, *Effects) error) (Account, error)
-	// RemoveAccount removes the account and its names; [ErrNotFound] when gone.
-	RemoveAccount(ctx context.Context, id string, effects Effects) error
+	// RemoveAccount removes the account and its names, unless a check of what is
+	// stored returns an error, which is returned as it is; [ErrNotFound] when gone.
+	RemoveAccount(ctx context.Context, id string, effects Effects, checks ...func(*Account) error) error
 	// Account finds by id; [ErrNotFound] when there is none.
 	Account(ctx context.Context, id string) (Account, error)
 	// AccountByIdentity finds by canonical name; [ErrNotFound] when there is none.
 	AccountByIdentity(ctx context.Context, identity string) (Account, error)
 	// Accounts lists all, by username.
 	Accounts(ctx context.Context) ([]Account, error)
+	// AccountsPage lists those that the query asks for, by id.
+	AccountsPage(ctx context.Context, query Query) ([]Account, error)
 	// CountAccounts counts all.
 	CountAccounts(ctx context.Context) (int, error)
 }

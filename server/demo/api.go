@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -68,7 +67,6 @@ func (a *API) Register(routes gin.IRouter) {
 	routes.POST("/items/", a.createItem)
 	routes.GET("/items/:id", a.getItem)
 	routes.DELETE("/items/:id", a.deleteItem)
-	routes.GET("/users/me", a.me)
 	registerDocs(routes)
 }
 
@@ -182,47 +180,6 @@ func (a *API) deleteItem(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
 	c.Status(http.StatusNoContent)
 	c.Writer.WriteHeaderNow()
-}
-
-// profile is what GET /users/me says of the caller, as they are now.
-type profile struct {
-	ID       string   `json:"id"`
-	Username string   `json:"username"`
-	Email    string   `json:"email"`
-	FullName string   `json:"full_name"`
-	Roles    []string `json:"roles"`
-	Disabled bool     `json:"disabled"`
-	// Scopes are what the presented token was granted; what it opens depends on
-	// the roles of now.
-	Scopes []string `json:"scopes"`
-}
-
-func (a *API) me(c *gin.Context) {
-	caller, ok := callerOf(c)
-	if !ok {
-		return
-	}
-	p := profile{
-		ID: caller.ID, Username: caller.Username, Roles: append([]string{}, caller.Roles...),
-		Disabled: caller.Disabled, Scopes: tokenScopes(gate.FromContext(c.Request.Context()).Request.Claims),
-	}
-	if caller.Kind == authz.KindAccount {
-		account, err := a.accounts.Find(c.Request.Context(), caller.ID)
-		if err != nil {
-			a.fail(c, "finding the caller's account", err)
-			return
-		}
-		p.Email, p.FullName = account.Email, account.FullName
-	}
-	answer(c, http.StatusOK, p)
-}
-
-func tokenScopes(claims *authz.Claims) []string {
-	if claims == nil {
-		return []string{}
-	}
-	scope, _ := claims.Values["scope"].(string)
-	return strings.Fields(scope)
 }
 
 // callerOf is who the gate let pass. Where there is nobody (the policy made the

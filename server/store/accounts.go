@@ -127,8 +127,17 @@ func (s *Store) UpdateAccount(ctx context.Context, id string, change func(*accou
 }
 
 // RemoveAccount implements [account.Store].
-func (s *Store) RemoveAccount(ctx context.Context, id string, effects account.Effects) error {
+func (s *Store) RemoveAccount(ctx context.Context, id string, effects account.Effects, checks ...func(*account.Account) error) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
+		for _, check := range checks {
+			stored, err := s.scanAccount(tx.QueryRowContext(ctx, selectAccount+` WHERE id = $1`, id))
+			if err == nil {
+				err = check(&stored)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		// The identities go with it.
 		result, err := tx.ExecContext(ctx, `DELETE FROM accounts WHERE id = $1`, id)
 		if err != nil {
@@ -164,6 +173,11 @@ func (s *Store) Accounts(ctx context.Context) (_ []account.Account, err error) {
 		return nil, fmt.Errorf("reading accounts: %w", s.explain(err))
 	}
 	defer func() { err = errors.Join(err, s.explain(rows.Close())) }()
+	return s.scanAccounts(rows)
+}
+
+// scanAccounts reads all rows.
+func (s *Store) scanAccounts(rows *sql.Rows) ([]account.Account, error) {
 	var accounts []account.Account
 	for rows.Next() {
 		a, err := s.scanAccount(rows)

@@ -96,8 +96,17 @@ func (s *Store) UpdateClient(ctx context.Context, id string, change func(*accoun
 }
 
 // RemoveClient implements [account.ClientStore].
-func (s *Store) RemoveClient(ctx context.Context, id string, effects account.Effects) error {
+func (s *Store) RemoveClient(ctx context.Context, id string, effects account.Effects, checks ...func(*account.Client) error) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
+		for _, check := range checks {
+			stored, err := s.scanClient(tx.QueryRowContext(ctx, `SELECT document FROM clients WHERE id = $1`, id))
+			if err == nil {
+				err = check(&stored)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		result, err := tx.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id)
 		if err != nil {
 			return fmt.Errorf("deleting a client: %w", s.explain(err))
