@@ -19,8 +19,8 @@ type Query struct {
 	Limit int
 }
 
-// Page lists accounts by id, which is the order in which they were made: accounts
-// that are added meanwhile come last.
+// Page lists accounts by id, which is the order in which they were made, to the
+// millisecond: accounts that are added meanwhile come last.
 func (d *Directory) Page(ctx context.Context, query Query) ([]Account, error) {
 	accounts, err := d.store.AccountsPage(ctx, query)
 	if err != nil {
