@@ -25,10 +25,18 @@ const (
 	childPath   = "STAGEDOOR_STORE_TEST_PATH"
 	childPrefix = "STAGEDOOR_STORE_TEST_PREFIX"
 	childCount  = "STAGEDOOR_STORE_TEST_COUNT"
+	// childToken, where it is set, has it rotate this refresh token instead.
+	childToken = "STAGEDOOR_STORE_TEST_TOKEN"
 )
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(childPath); path != "" {
+	if path, token := os.Getenv(childPath), os.Getenv(childToken); token != "" {
+		if err := rotateTokens(path, token, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	} else if path != "" {
 		var count int
 		fmt.Sscan(os.Getenv(childCount), &count)
 		if err := writeAccounts(path, os.Getenv(childPrefix), count, os.Stdout); err != nil {
@@ -88,6 +96,13 @@ func child(t *testing.T, path, prefix string, count int) (*exec.Cmd, *bufio.Scan
 	}
 	cmd := exec.CommandContext(t.Context(), executable)
 	cmd.Env = append(os.Environ(), childPath+"="+path, childPrefix+"="+prefix, fmt.Sprintf("%s=%d", childCount, count))
+	lines, complaints := run(t, cmd)
+	return cmd, lines, complaints
+}
+
+// run starts another process and reads what it says.
+func run(t *testing.T, cmd *exec.Cmd) (*bufio.Scanner, *strings.Builder) {
+	t.Helper()
 	complaints := &strings.Builder{}
 	cmd.Stderr = complaints
 	pipe, err := cmd.StdoutPipe()
@@ -97,7 +112,7 @@ func child(t *testing.T, path, prefix string, count int) (*exec.Cmd, *bufio.Scan
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return cmd, bufio.NewScanner(pipe), complaints
+	return bufio.NewScanner(pipe), complaints
 }
 
 func TestKill9LosesNothingThatWasAcknowledged(t *testing.T) {
