@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/token"
 )
 
@@ -43,8 +44,24 @@ func (s *Store) ChangeKeys(ctx context.Context, change func([]token.Key) (token.
 				return fmt.Errorf("removing a signing key: %w", s.explain(err))
 			}
 		}
-		return nil
+		return s.insertEvents(ctx, tx, keyEvents(ctx, changed.Events))
 	})
+}
+
+// keyEvents puts what happened to keys into the audit log's words, with the actor of
+// the context.
+func keyEvents(ctx context.Context, happened []token.KeyEvent) []account.Event {
+	actor := account.ActorFrom(ctx)
+	events := make([]account.Event, len(happened))
+	for i, e := range happened {
+		events[i] = account.Event{
+			ID: e.ID, At: e.At, Action: e.Action, Outcome: account.Success,
+			ActorKind: actor.Kind, ActorID: actor.ID, ClientID: actor.ClientID,
+			TargetKind: "key", TargetID: e.KeyID, ClientIP: actor.ClientIP, RequestID: actor.RequestID,
+			Details: e.Details,
+		}
+	}
+	return events
 }
 
 func putKey(ctx context.Context, tx *sql.Tx, key token.Key) error {
@@ -57,7 +74,7 @@ func putKey(ctx context.Context, tx *sql.Tx, key token.Key) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (id) DO UPDATE SET algorithm = $2, secret = $3, sealed = $4, created_at = $5,
 			activate_at = $6, retire_at = $7, expires_at = $8, max_lifetime = $9`,
-		key.ID, key.Algorithm, secret, key.Sealed, key.CreatedAt.UnixMicro(), micros(key.ActivateAt),
+		key.ID, key.Algorithm, secret, key.Sealed, micros(key.CreatedAt), micros(key.ActivateAt),
 		micros(key.RetireAt), micros(key.ExpiresAt), key.MaxLifetime.Microseconds())
 	return err
 }
@@ -80,7 +97,7 @@ func readKeys(ctx context.Context, from interface {
 		if len(key.Secret) == 0 {
 			key.Secret = nil
 		}
-		key.CreatedAt = time.UnixMicro(created).UTC()
+		key.CreatedAt = moment(created)
 		key.ActivateAt, key.RetireAt, key.ExpiresAt = moment(activate), moment(retire), moment(expires)
 		key.MaxLifetime = time.Duration(lifetime) * time.Microsecond
 		keys = append(keys, key)

@@ -9,6 +9,12 @@
 // pointer: every call works on one snapshot from beginning to end, and all of
 // them may be made at once.
 //
+// A key is published before it signs, and verifies until the last token that it
+// has signed has expired ([KeyState]). Which one that is follows from the clock and
+// the times in the stored [Key], so all processes change over by themselves, at
+// once. [KeyAdmin] makes the changes: rotation, retirement, and encryption at rest
+// by a [Sealer]. [Keyring.Tend] rotates by a schedule.
+//
 // A [Verifier] answers whether a token is good. It works in this order:
 //
 //  1. The strict reading. Size, dots, base64url and JSON are checked before
@@ -32,6 +38,13 @@
 //
 // The result, [Verified], is immutable and holds everything a cache in front of
 // the verifier needs: until when it may be kept, and which key it stands on.
+//
+// [TrustedIssuers] are further issuers, each with its own rules, keys and mapping of
+// claims. Their keys are fetched, strictly read and regularly replaced. The subjects
+// of their tokens are external ([Verified].External), whatever they are called. An
+// [AssertionVerifier] checks the JWTs by which clients authenticate (RFC 7523); to
+// it, an access token is no assertion, and to a verifier, an assertion is no access
+// token.
 //
 // A token is identified by its jti, never by its bytes: ECDSA signatures have
 // more than one form.

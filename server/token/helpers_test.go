@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,10 +31,12 @@ type memoryStore struct {
 	keys   map[string]Key
 	events []KeyEvent
 	doomed sync.Map
+	reads  atomic.Int64
 	err    error
 }
 
 func (s *memoryStore) Keys(context.Context) ([]Key, error) {
+	s.reads.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Collect(maps.Values(s.keys)), s.err

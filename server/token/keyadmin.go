@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 )
 
 // Errors of changes to keys that a caller decides on.
@@ -117,10 +119,9 @@ func (a *KeyAdmin) Rotate(ctx context.Context, atOnce bool) (Key, error) {
 			}
 		}
 		successor = change.Put[0]
-		change.Events = []KeyEvent{{Action: KeyRotated, KeyID: successor.ID, Details: map[string]string{
+		return a.told(change, KeyRotated, successor.ID, map[string]string{
 			"algorithm": successor.Algorithm, "signs_from": start.Format(time.RFC3339),
-		}}}
-		return change, nil
+		})
 	})
 	if err != nil {
 		return Key{}, fmt.Errorf("rotate the signing keys: %w", err)
@@ -151,9 +152,7 @@ func (a *KeyAdmin) retire(ctx context.Context, kid string, last bool) error {
 		}
 		signed := signer(keys, a.Algorithm, now)
 		keys[at].erase(now)
-		change := KeyChange{Put: []Key{keys[at]}, Events: []KeyEvent{{
-			Action: KeyRetired, KeyID: kid, Details: map[string]string{"algorithm": keys[at].Algorithm},
-		}}}
+		change := KeyChange{Put: []Key{keys[at]}}
 		current := signer(keys, a.Algorithm, now)
 		if !last && signed == at && (current < 0 || !keys[current].signs(now)) {
 			return KeyChange{}, ErrOnlySigningKey
@@ -165,7 +164,7 @@ func (a *KeyAdmin) retire(ctx context.Context, kid string, last bool) error {
 			keys[current].RetireAt, keys[current].ExpiresAt = time.Time{}, time.Time{}
 			change.Put = append(change.Put, keys[current])
 		}
-		return change, nil
+		return a.told(change, KeyRetired, kid, map[string]string{"algorithm": keys[at].Algorithm})
 	})
 	if err != nil {
 		return fmt.Errorf("retire the key %q: %w", kid, err)
@@ -198,15 +197,23 @@ func (a *KeyAdmin) Rekey(ctx context.Context, to *Sealer) (count int, err error)
 			return KeyChange{}, ErrNoKeys
 		}
 		count = len(change.Put)
-		change.Events = []KeyEvent{{Action: KeyRekeyed, Details: map[string]string{
-			"keys": fmt.Sprint(count), "encrypted": fmt.Sprint(to != nil),
-		}}}
-		return change, nil
+		return a.told(change, KeyRekeyed, "", map[string]string{"keys": fmt.Sprint(count), "encrypted": fmt.Sprint(to != nil)})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("encrypt the signing keys anew: %w", err)
 	}
 	return count, nil
+}
+
+// told adds an event to a change.
+func (a *KeyAdmin) told(change KeyChange, action, kid string, details map[string]string) (KeyChange, error) {
+	now := a.now()
+	id, err := ulid.New(ulid.Timestamp(now), a.rand())
+	if err != nil {
+		return KeyChange{}, fmt.Errorf("make the id of an event: %w", err)
+	}
+	change.Events = append(change.Events, KeyEvent{ID: id.String(), At: now, Action: action, KeyID: kid, Details: details})
+	return change, nil
 }
 
 // check refuses to add a key that the servers could not read beside those that are
@@ -271,7 +278,10 @@ func (a *KeyAdmin) settled(keys []Key, fresh Key, lifetime time.Duration, now ti
 			return KeyChange{}, err
 		}
 		change.Put = append(change.Put, fresh)
-		change.Events = append(change.Events, KeyEvent{Action: KeyCreated, KeyID: fresh.ID, Details: map[string]string{"algorithm": fresh.Algorithm}})
+		var err error
+		if change, err = a.told(change, KeyCreated, fresh.ID, map[string]string{"algorithm": fresh.Algorithm}); err != nil {
+			return KeyChange{}, err
+		}
 	}
 	for _, key := range keys {
 		kept, err := a.Sealer.seal(key, a.rand())

@@ -355,6 +355,30 @@ func TestKeysOfAnOlderVersion(t *testing.T) {
 	}
 }
 
+// A token that another process has signed with a key of a moment ago is good here
+// at once; a storm of made-up kids asks the store once in a while.
+func TestAKeyThatAnotherProcessHasJustMade(t *testing.T) {
+	l := newLab(t, nil)
+	other := l.open(t, nil)
+	if _, err := other.Rotate(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	l.wantGood(t, mint(t, other, nil))
+	before := l.store.reads.Load()
+	for range 100 {
+		l.wantRefused(t, forge(t, EdDSA, l.keys.signing().private, `{"alg":"EdDSA","typ":"at+jwt","kid":"made-up"}`, goodClaims))
+	}
+	if got := l.store.reads.Load() - before; got != 0 {
+		t.Errorf("the store was read %d times within the interval", got)
+	}
+	l.pass(lookInterval)
+	l.wantRefused(t, forge(t, EdDSA, l.keys.signing().private, `{"alg":"EdDSA","typ":"at+jwt","kid":"made-up"}`, goodClaims))
+	l.wantRefused(t, forge(t, EdDSA, l.keys.signing().private, `{"alg":"EdDSA","typ":"at+jwt","kid":"`+strings.Repeat("x", 100)+`"}`, goodClaims))
+	if got := l.store.reads.Load() - before; got != 1 {
+		t.Errorf("the store was read %d times, want once", got)
+	}
+}
+
 // Minting, verifying, rotating and retiring all at once, on two rings of one store.
 func TestConcurrentRotationAndRetirement(t *testing.T) {
 	l := newLab(t, nil)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // KeyStore keeps signing keys.
@@ -30,6 +31,9 @@ type KeyChange struct {
 
 // KeyEvent is something that happened to a key.
 type KeyEvent struct {
+	// ID is a ULID, and At when it happened.
+	ID string
+	At time.Time
 	// Action is one of the constants below.
 	Action string
 	// KeyID is the kid of the key; empty where all of them are meant.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/token"
 )
 
@@ -87,5 +89,33 @@ func failedKeyChangeChangesNothing(t *testing.T, open Open) {
 	}
 	if keys, err := store.Keys(t.Context()); err != nil || len(keys) != 1 || !reflect.DeepEqual(keys[0], want) {
 		t.Errorf("afterwards %v, %v", keys, err)
+	}
+}
+
+func keyChangesAreAudited(t *testing.T, open Open) {
+	store := opened(t, open)
+	ctx := account.WithActor(t.Context(), account.Actor{Kind: account.ActorOperator, ID: "root"})
+	change := func(ctx context.Context, id string) error {
+		return store.ChangeKeys(ctx, func([]token.Key) (token.KeyChange, error) {
+			return token.KeyChange{
+				Put:    []token.Key{{ID: id, Algorithm: "EdDSA", Secret: []byte("secret"), CreatedAt: noon}},
+				Events: []token.KeyEvent{{ID: "event", At: noon, Action: token.KeyCreated, KeyID: id, Details: map[string]string{"algorithm": "EdDSA"}}},
+			}, nil
+		})
+	}
+	must(t, change(ctx, "kid"))
+	want := []account.Event{{
+		ID: "event", At: noon, Action: account.KeyCreated, Outcome: account.Success, ActorKind: account.ActorOperator, ActorID: "root",
+		TargetKind: "key", TargetID: "kid", Details: map[string]string{"algorithm": "EdDSA"},
+	}}
+	if got, err := store.Events(t.Context(), account.EventQuery{Limit: 10}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("events %+v, %v, want %+v", got, err, want)
+	}
+	// An event that can't be written takes the change back: this id is taken.
+	if err := change(ctx, "other"); err == nil {
+		t.Error("a change without its event")
+	}
+	if keys, err := store.Keys(t.Context()); err != nil || len(keys) != 1 {
+		t.Errorf("keys %v, %v", keys, err)
 	}
 }
