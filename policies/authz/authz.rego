@@ -125,13 +125,26 @@ met("roles", wanted, roles) if {
 # Comparing the scopes held with those wanted also refuses whatever is no list.
 met("scopes", wanted, roles) if {
 	declared.scopes
-	input.subject.kind != "external"
+	input.subject.kind == "account"
 	wanted != []
 	granted := split(input.claims.scope, " ")
 	[scope |
 		some scope in wanted
 		scope in granted
-		_carries(roles, scope)
+		rbac.carries(data.roles, roles, scope)
+	] == wanted
+}
+
+# A client carries scopes of its own besides.
+met("scopes", wanted, roles) if {
+	declared.scopes
+	input.subject.kind == "client"
+	wanted != []
+	granted := split(input.claims.scope, " ")
+	[scope |
+		some scope in wanted
+		scope in granted
+		_client_carries(roles, scope)
 	] == wanted
 }
 
@@ -147,7 +160,8 @@ met("scopes", wanted, _) if {
 
 met("scopes", wanted, roles) if {
 	declared.scopes
-	_unmapped
+	input.subject.kind == "external"
+	not input.subject.scopes
 	_names(wanted)
 	[scope |
 		some scope in wanted
@@ -176,12 +190,10 @@ met("owner_exempt", exempt, _) if {
 	_names(exempt)
 }
 
-_carries(roles, scope) if rbac.carries(data.roles, roles, scope)
+_client_carries(roles, scope) if rbac.carries(data.roles, roles, scope)
 
-# A client's own scopes; an account has none.
-_carries(_, scope) if {
+_client_carries(_, scope) if {
 	declared.scopes
-	input.subject.kind == "client"
 	scope in input.subject.scopes
 }
 

@@ -24,14 +24,7 @@ import data.rbac
 #   password is.
 # scope: document
 # entrypoint: true
-decision := object.union(
-	{
-		"allow": true,
-		"scope": sort(granted),
-		"lifetime": object.union({"access_token": data.tokens.lifetime.access_token}, _refresh_lifetime),
-	},
-	_audience_member,
-) if {
+decision := issued if {
 	deny == set()
 	_grant_open
 	_client_known
@@ -44,6 +37,18 @@ decision := object.union(
 	"allow": false,
 	"reasons": sort(reasons),
 }
+
+# METADATA
+# title: What is issued
+# description: The decision's members; each is left out where there is nothing to say.
+# scope: document
+issued["allow"] := true
+
+issued["scope"] := sort(granted)
+
+issued["audience"] := audiences
+
+issued["lifetime"] := {name: data.tokens.lifetime[name] | some name in _lifetimes}
 
 # METADATA
 # title: The scopes granted
@@ -172,27 +177,24 @@ _audience_within_login if {
 	}
 }
 
-default _audience_member := {}
-
-_audience_member := {"audience": audiences}
-
 _lifetime_declared if _seconds(data.tokens.lifetime.access_token)
+
+_lifetimes contains "access_token"
+
+_lifetimes contains "refresh_token" if _refreshable
+
+_lifetimes contains "refresh_token_idle" if {
+	_refreshable
+	_seconds(data.tokens.lifetime.refresh_token_idle)
+}
 
 # A refresh token goes to a client that may use it, for an account's login (RFC 6749
 # section 4.4.3), where a lifetime is declared.
-default _refresh_lifetime := {}
-
-_refresh_lifetime := object.union({"refresh_token": data.tokens.lifetime.refresh_token}, _refresh_idle) if {
+_refreshable if {
 	input.grant_type != "client_credentials"
 	data.tokens.grants.refresh_token == true
 	"refresh_token" in input.client.grants
 	_seconds(data.tokens.lifetime.refresh_token)
-}
-
-default _refresh_idle := {}
-
-_refresh_idle := {"refresh_token_idle": data.tokens.lifetime.refresh_token_idle} if {
-	_seconds(data.tokens.lifetime.refresh_token_idle)
 }
 
 _seconds(value) if {

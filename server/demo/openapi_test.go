@@ -142,7 +142,7 @@ func TestOpenAPIAgreesWithTheRouteTable(t *testing.T) {
 
 func TestOpenAPIAgreesWithTheRegisteredRoutes(t *testing.T) {
 	// Other packages serve these; an end-to-end test asks for all of them.
-	elsewhere := []string{"POST /token", "GET /.well-known/jwks.json", "GET /livez", "GET /readyz", "GET /metrics"}
+	elsewhere := []string{"POST /token", "POST /revoke", "POST /introspect", "GET /.well-known/oauth-authorization-server", "GET /.well-known/openid-configuration", "GET /.well-known/jwks.json", "GET /livez", "GET /readyz", "GET /metrics"}
 
 	described := readDocument(t).operations(t)
 	gin.SetMode(gin.ReleaseMode)

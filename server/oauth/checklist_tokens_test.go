@@ -301,6 +301,7 @@ func TestRFC7523Assertions(t *testing.T) {
 	}{
 		{name: "section 2.2: a good assertion", status: 200},
 		{name: "section 2.2: client_id may be named, too", more: []string{"client_id", "cron"}, status: 200},
+		{name: "RFC 9864 section 2.2: Ed25519 by its own name", header: `{"alg":"Ed25519","kid":"k1"}`, status: 200},
 		{name: "section 2.2: another client_id", more: []string{"client_id", "service"}, status: 400},
 		{name: "section 3 (3): the token endpoint as aud", changes: map[string]any{"aud": issuer + "/token"}, status: 200},
 		{name: "section 3 (3): several audiences", changes: map[string]any{"aud": []string{"x", issuer}}, status: 200},
@@ -371,7 +372,7 @@ func TestRFC8414Metadata(t *testing.T) {
 	t.Run("section 2: members", func(t *testing.T) {
 		_, got := get(t, h, path)
 		list := func(names ...any) string { text, _ := json.Marshal(names); return string(text) }
-		algorithms := list("EdDSA", "ES256", "RS256", "PS256")
+		algorithms := list("EdDSA", "Ed25519", "ES256", "RS256", "PS256")
 		all := list("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 		confidential := list("client_secret_basic", "client_secret_post", "private_key_jwt")
 		want := map[string]string{

@@ -42,7 +42,8 @@ type metadata struct {
 }
 
 // assertionAlgorithms are those of client assertions that every [Assertions] has.
-func assertionAlgorithms() []string { return []string{"EdDSA", "ES256", "RS256", "PS256"} }
+// Ed25519 is the name that RFC 9864 has for EdDSA with that curve.
+func assertionAlgorithms() []string { return []string{"EdDSA", "Ed25519", "ES256", "RS256", "PS256"} }
 
 // serveMetadata is GET of both metadata paths.
 func (s *Service) serveMetadata(w http.ResponseWriter, r *http.Request) {

@@ -75,7 +75,7 @@ type house struct {
 	keyring  *token.Keyring
 	verifier *token.Verifier
 	log      *bytes.Buffer
-	outcomes []string // what Observe was told
+	outcomes sync.Map // what Observe was told
 	// lookedUp, where it is set, is told each login before it is looked up.
 	lookedUp func(identity string)
 	issuer   string
@@ -181,7 +181,7 @@ func openAt(t *testing.T, issuer string, opts account.AuthenticatorOptions, docu
 		Assertions: token.AssertionVerifier{},
 		Issuer:     h.issuer, Audience: audience, Now: h.clock.now,
 		Logger:  slog.New(slog.NewTextHandler(h.log, nil)),
-		Observe: func(grantType, outcome string) { h.outcomes = append(h.outcomes, grantType+" "+outcome) },
+		Observe: func(grantType, outcome string) { h.outcomes.Store(grantType+" "+outcome, true) },
 	})
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()

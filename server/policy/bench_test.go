@@ -17,7 +17,7 @@ func ordinary() []struct {
 	const id = "01JD8Q5ZB6M4T7V9X2C3R5N8KA"
 	account := &authz.Subject{Kind: authz.KindAccount, ID: id, Username: "carol", Roles: []string{"client"}}
 	admin := &authz.Subject{Kind: authz.KindAccount, ID: "01JD8Q5ZB6M4T7V9X2C3R5N8KB", Username: "ann", Roles: []string{"admin"}}
-	external := &authz.Subject{Kind: authz.KindExternal, ID: id}
+	external := &authz.Subject{Kind: authz.KindExternal, ID: id, Issuer: "https://other.example.com", Scopes: []string{"items:read", "items:write"}}
 	for _, s := range []*authz.Subject{account, admin, external} {
 		s.Prepared = PrepareSubject(s)
 	}

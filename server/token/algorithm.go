@@ -29,6 +29,18 @@ func PublicKeyAlgorithms() []string {
 	return []string{EdDSA, ES256, RS256, "PS256", "ES384", "RS384", "PS384", "ES512", "RS512", "PS512"}
 }
 
+// ed25519Name is what RFC 9864 calls [EdDSA] with Ed25519. oauth4webapi and others
+// write it by now.
+const ed25519Name = "Ed25519"
+
+// canonicalAlgorithm is the name that we use for what others may call otherwise.
+func canonicalAlgorithm(name string) string {
+	if name == ed25519Name {
+		return EdDSA
+	}
+	return name
+}
+
 // method returns nil for an algorithm that is never used.
 func method(algorithm string) jwt.SigningMethod {
 	switch algorithm {

@@ -39,6 +39,7 @@ func (AssertionVerifier) Verify(raw string, jwks []byte, clientID string, audien
 	if err != nil {
 		return "", time.Time{}, err
 	}
+	c.header.algorithm = canonicalAlgorithm(c.header.algorithm)
 	if err := checkAssertionType(c.header.typ); err != nil {
 		return "", time.Time{}, err
 	}

@@ -125,6 +125,7 @@ func readKey(member map[string]json.RawMessage, algorithms []string) (*verificat
 	if err != nil {
 		return nil, err
 	}
+	algorithm = canonicalAlgorithm(algorithm)
 	for _, candidate := range algorithms {
 		if fits(candidate, public) && (algorithm == "" || algorithm == candidate) {
 			return newVerificationKey(id, candidate, public), nil

@@ -231,6 +231,9 @@ func (r *rules) acceptsType(typ string) bool {
 // because the key is for it, not because the header says so (RFC 8725 section
 // 3.1).
 func (r *rules) key(ctx context.Context, h header, now time.Time) (*verificationKey, error) {
+	if r.external != nil {
+		h.algorithm = canonicalAlgorithm(h.algorithm)
+	}
 	if !slices.Contains(r.algorithms, h.algorithm) {
 		return nil, refuse(authz.TokenUnsupported, "alg is not one that the issuer signs with")
 	}
