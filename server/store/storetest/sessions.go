@@ -44,20 +44,23 @@ func rotate(t *testing.T, store Store, n, k, next int, events ...account.Event) 
 	})
 }
 
+// agree has a login begin whatever has become of its account and client.
+func agree(*account.Account, *account.Client) error { return nil }
+
 // begun makes a store in which the first person has logged in.
 func begun(t *testing.T, open Open, logins int) Store {
 	t.Helper()
 	store := opened(t, open)
 	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
 	for n := 1; n <= logins; n++ {
-		must(t, store.BeginSession(t.Context(), login(n), refresh(n, 1), account.Effects{}))
+		must(t, store.BeginSession(t.Context(), login(n), refresh(n, 1), agree, account.Effects{}))
 	}
 	return store
 }
 
 func sessionsAreKeptWhole(t *testing.T, open Open) {
 	store := begun(t, open, 1)
-	must(t, store.BeginSession(t.Context(), login(2), nil, account.Effects{}))
+	must(t, store.BeginSession(t.Context(), login(2), nil, agree, account.Effects{}))
 	token, session, err := store.RefreshToken(t.Context(), refresh(1, 1).Hash)
 	must(t, err)
 	if want := login(1); !reflect.DeepEqual(session, want) {
@@ -77,7 +80,7 @@ func sessionsAreKeptWhole(t *testing.T, open Open) {
 	}
 	orphan := login(3)
 	orphan.AccountID = person(9).ID
-	if err := store.BeginSession(t.Context(), orphan, refresh(3, 1), account.Effects{}); !errors.Is(err, account.ErrNotFound) {
+	if err := store.BeginSession(t.Context(), orphan, refresh(3, 1), agree, account.Effects{}); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("a session of nobody: %v", err)
 	}
 }
@@ -214,7 +217,7 @@ func revocationOfSessions(t *testing.T, open Open) {
 				if n == 4 {
 					session.ClientID = "b"
 				}
-				must(t, store.BeginSession(t.Context(), session, refresh(n, 1), account.Effects{}))
+				must(t, store.BeginSession(t.Context(), session, refresh(n, 1), agree, account.Effects{}))
 			}
 			tc.by.Reason, tc.by.At = "because", noon.Add(time.Minute)
 			if n, err := store.RevokeSessions(t.Context(), tc.by, nil); err != nil || n != len(tc.want) {
