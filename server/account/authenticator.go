@@ -224,6 +224,7 @@ func (a *Authenticator) refuseDelayed(ctx context.Context, attempt *Attempt) err
 		a.logger.Debug("login attempt failed", "account", attempt.Account.ID, "reason", "delayed")
 		if a.throttle.tell(attempt.keys, state.since) {
 			if err := a.recordUncounted(ctx, attempt, "delayed"); err != nil {
+				a.throttle.untell(attempt.keys)
 				return err
 			}
 		}

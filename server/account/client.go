@@ -93,6 +93,14 @@ func (c *Client) Subject() *authz.Subject {
 	}
 }
 
+// clone copies the client with its lists.
+func (c *Client) clone() Client {
+	clone := *c
+	clone.Secrets, clone.JWKS, clone.Grants, clone.Scopes = slices.Clone(c.Secrets), slices.Clone(c.JWKS), slices.Clone(c.Grants), slices.Clone(c.Scopes)
+	clone.Roles, clone.Audiences, clone.RedirectURIs = slices.Clone(c.Roles), slices.Clone(c.Audiences), slices.Clone(c.RedirectURIs)
+	return clone
+}
+
 // String leaves out everything that is nobody's business.
 func (c Client) String() string { return c.ID }
 

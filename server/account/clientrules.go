@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -48,6 +49,8 @@ func (c *Client) checkID() error {
 		return invalid("client_id", "has %d bytes; 1 to %d are good", len(c.ID), maxClientID)
 	case strings.ContainsFunc(c.ID, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\:,/`, r) }):
 		return invalid("client_id", "%q has characters other than printable ASCII without space, quote, backslash, colon, comma and slash", shorten(c.ID))
+	case c.ID == "." || c.ID == "..":
+		return invalid("client_id", "%q can't be named in a path; choose another", c.ID)
 	case isID:
 		return invalid("client_id", "%q has the shape of an account's id; choose another", c.ID)
 	case c.ID == FirstPartyClient:
@@ -82,6 +85,9 @@ func (c *Client) checkAuthentication() error {
 	default:
 		return invalid("token_endpoint_auth_method", "%q is not one of %s, %s, %s", shorten(c.AuthMethod), AuthNone, AuthSecret, AuthPrivateKeyJWT)
 	}
+	if string(bytes.TrimSpace(c.JWKS)) == "null" {
+		c.JWKS = nil
+	}
 	if c.AuthMethod != AuthPrivateKeyJWT {
 		if len(c.JWKS) > 0 {
 			return invalid("jwks", "is only for %s", AuthPrivateKeyJWT)
@@ -92,8 +98,8 @@ func (c *Client) checkAuthentication() error {
 	return c.checkJWKS()
 }
 
-// checkJWKS wants a set of public keys. What each may be used for is judged where
-// assertions are verified.
+// checkJWKS wants a set of public keys, and keeps exactly what it has looked at. What
+// each may be used for is judged where assertions are verified.
 func (c *Client) checkJWKS() error {
 	if len(c.JWKS) == 0 {
 		return invalid("jwks", "is missing: %s needs the client's public keys", AuthPrivateKeyJWT)
@@ -101,13 +107,12 @@ func (c *Client) checkJWKS() error {
 	if len(c.JWKS) > maxJWKS {
 		return invalid("jwks", "is larger than %d bytes", maxJWKS)
 	}
-	var set struct {
-		Keys []map[string]json.RawMessage `json:"keys"`
-	}
-	if err := json.Unmarshal(c.JWKS, &set); err != nil || len(set.Keys) == 0 {
+	var set map[string]json.RawMessage
+	var keys []map[string]json.RawMessage
+	if json.Unmarshal(c.JWKS, &set) != nil || json.Unmarshal(set["keys"], &keys) != nil || len(keys) == 0 {
 		return invalid("jwks", `is not a JWK set with a key in it, such as {"keys":[{"kty":"OKP",...}]} (RFC 7517)`)
 	}
-	for i, key := range set.Keys {
+	for i, key := range keys {
 		var kty string
 		if json.Unmarshal(key["kty"], &kty) != nil || kty != "OKP" && kty != "EC" && kty != "RSA" {
 			return invalid("jwks", "key %d: kty is not one of OKP, EC, RSA", i+1)
@@ -118,6 +123,13 @@ func (c *Client) checkJWKS() error {
 			}
 		}
 	}
+	// A second member of a name, and any beside the keys, go; the form is the one that
+	// a store gives back.
+	text, err := json.Marshal(map[string]any{"keys": keys})
+	if err != nil {
+		return invalid("jwks", "can't be written: %w", err)
+	}
+	c.JWKS = text
 	return nil
 }
 
@@ -180,11 +192,13 @@ func (c *Client) checkRedirectURIs() error {
 		switch {
 		case err != nil || !u.IsAbs() || len(text) > maxURI:
 			return invalid("redirect_uris", "%q is not an absolute URI of at most %d bytes", shorten(text), maxURI)
+		case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"<>\\^`{|}", r) }):
+			return invalid("redirect_uris", "%q has characters that a URI has not; encode them (RFC 3986 section 2)", shorten(text))
 		case strings.Contains(text, "#"):
 			return invalid("redirect_uris", "%q has a fragment (RFC 6749 section 3.1.2)", shorten(text))
 		case u.User != nil:
 			return invalid("redirect_uris", "%q has a username", shorten(text))
-		case u.Scheme == "https" && u.Host != "", u.Scheme == "http" && isLoopback(u.Hostname()):
+		case u.Scheme == "https" && u.Hostname() != "", u.Scheme == "http" && isLoopback(u.Hostname()):
 		case strings.Contains(u.Scheme, "."):
 			// A private-use scheme (RFC 8252 section 7.1).
 		default:
@@ -233,6 +247,10 @@ func hashClientSecret(secret string) string {
 	return secretScheme + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
+// noSecret is as long as a hash, and the hash of nothing: the last of 43 characters
+// of base64url stands for four bits, and "_" for six.
+const noSecret = secretScheme + "___________________________________________"
+
 // CheckSecret reports whether the secret is one of the client's that are good now.
 // It takes as long for a client that is nil, or has none.
 func (c *Clients) CheckSecret(client *Client, secret string) bool {
@@ -243,11 +261,10 @@ func (c *Clients) CheckSecret(client *Client, secret string) bool {
 	}
 	found := 0
 	for i := range maxSecrets {
-		var kept ClientSecret
+		kept := ClientSecret{Hash: noSecret}
 		if i < len(secrets) {
 			kept = secrets[i]
 		}
-		// A kept hash that is empty equals none that is presented.
 		equal := subtle.ConstantTimeCompare(presented, []byte(kept.Hash))
 		if kept.ExpiresAt.IsZero() || now.Before(kept.ExpiresAt) {
 			found |= equal

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,8 +44,7 @@ type Clients struct {
 
 	reload sync.Mutex
 	known  atomic.Pointer[map[string]*knownClient]
-	// doubt says that the store may hold something else.
-	doubt atomic.Bool
+	doubt  doubt // the store may hold something else
 }
 
 // knownClient is a client with its subject. It is never changed.
@@ -69,9 +70,10 @@ func OpenClients(ctx context.Context, store ClientStore, opts ClientOptions) (*C
 func (c *Clients) Reload(ctx context.Context) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
+	mark := c.doubt.mark()
 	stored, err := c.store.Clients(ctx)
 	if err != nil {
-		c.doubt.Store(true)
+		c.doubt.raise()
 		return fmt.Errorf("reading the clients: %w", err)
 	}
 	known := make(map[string]*knownClient, len(stored))
@@ -79,7 +81,7 @@ func (c *Clients) Reload(ctx context.Context) error {
 		known[client.ID] = c.know(client)
 	}
 	c.known.Store(&known)
-	c.doubt.Store(false)
+	c.doubt.settle(mark)
 	return nil
 }
 
@@ -94,11 +96,11 @@ func (c *Clients) know(client Client) *knownClient {
 // Doubt says that the clients may have been changed in a way that can't be read
 // now: until the next [Clients.Reload] that succeeds, each question goes to the
 // store.
-func (c *Clients) Doubt() { c.doubt.Store(true) }
+func (c *Clients) Doubt() { c.doubt.raise() }
 
 // look finds a client in memory or, in doubt, in the store.
 func (c *Clients) look(ctx context.Context, id string) (*knownClient, error) {
-	if !c.doubt.Load() {
+	if !c.doubt.is() {
 		if known := c.known.Load(); known != nil {
 			if k, found := (*known)[id]; found {
 				return k, nil
@@ -180,6 +182,9 @@ func (c *Clients) CreateWithSecret(ctx context.Context, client Client, secret st
 	if err := CheckClientSecret(secret); err != nil {
 		return Client{}, err
 	}
+	if err := client.checkAuthentication(); err == nil && client.AuthMethod != AuthSecret {
+		return Client{}, invalid("client_secret", "is for %s, and the client authenticates by %s", AuthSecret, client.AuthMethod)
+	}
 	return c.insert(ctx, client, secret)
 }
 
@@ -190,6 +195,9 @@ func (c *Clients) insert(ctx context.Context, client Client, secret string) (Cli
 	now := c.stamp.moment()
 	client.CreatedAt, client.UpdatedAt, client.Secrets = now, now, nil
 	if client.AuthMethod == AuthSecret {
+		if err := CheckClientSecret(secret); err != nil {
+			return Client{}, err
+		}
 		client.replaceSecret(secret, now, now)
 	}
 	events, err := c.stamp.events(ctx, []Event{clientEvent(ClientCreated, client.ID)})
@@ -211,7 +219,7 @@ func (c *Clients) insert(ctx context.Context, client Client, secret string) (Cli
 // disabled loses its sessions.
 func (c *Clients) Update(ctx context.Context, id string, change func(*Client) error) (Client, error) {
 	return c.update(ctx, id, func(client *Client) (string, error) {
-		secrets := client.Secrets
+		secrets := slices.Clone(client.Secrets)
 		if err := change(client); err != nil {
 			return "", err
 		}
@@ -247,7 +255,8 @@ func (c *Clients) update(ctx context.Context, id string, change func(*Client) (a
 		return Client{}, invalid("client_id", "%q is the built-in client, which can't be changed; add one of your own", id)
 	}
 	updated, err := c.store.UpdateClient(ctx, id, func(client *Client, effects *Effects) error {
-		before := *client
+		// A whole copy: change may write into the lists.
+		before := client.clone()
 		action, err := change(client)
 		if err != nil {
 			return err
@@ -271,17 +280,48 @@ func (c *Clients) update(ctx context.Context, id string, change func(*Client) (a
 	return updated, nil
 }
 
+// changedClientMembers names what has changed, but for secrets and disabled.
+func changedClientMembers(before, after *Client) []string {
+	var names []string
+	for _, member := range []struct {
+		name string
+		same bool
+	}{
+		{"client_name", before.Name == after.Name},
+		{"confidential", before.Confidential == after.Confidential},
+		{"token_endpoint_auth_method", before.AuthMethod == after.AuthMethod},
+		{"jwks", string(before.JWKS) == string(after.JWKS)},
+		{"grant_types", slices.Equal(before.Grants, after.Grants)},
+		{"scopes", slices.Equal(before.Scopes, after.Scopes)},
+		{"roles", slices.Equal(before.Roles, after.Roles)},
+		{"audiences", slices.Equal(before.Audiences, after.Audiences)},
+		{"redirect_uris", slices.Equal(before.RedirectURIs, after.RedirectURIs)},
+	} {
+		if !member.same {
+			names = append(names, member.name)
+		}
+	}
+	return names
+}
+
 // effects are the events of a change, and the end of the sessions of a client that
 // was disabled.
 func (c *Clients) effects(ctx context.Context, action string, before, after *Client) (Effects, error) {
 	var effects Effects
-	events := []Event{clientEvent(action, after.ID)}
+	var events []Event
 	switch {
 	case !before.Disabled && after.Disabled:
-		events[0].Action = ClientDisabled
+		events = append(events, clientEvent(ClientDisabled, after.ID))
 		effects.Revoke = &SessionRevocation{ClientID: after.ID, Reason: "the client was disabled", At: after.UpdatedAt}
 	case before.Disabled && !after.Disabled:
-		events[0].Action = ClientEnabled
+		events = append(events, clientEvent(ClientEnabled, after.ID))
+	}
+	if changed := changedClientMembers(before, after); action != ClientChanged || len(changed) > 0 || len(events) == 0 {
+		e := clientEvent(action, after.ID)
+		if len(changed) > 0 {
+			e.Details = map[string]string{"changed": strings.Join(changed, " ")}
+		}
+		events = append(events, e)
 	}
 	var err error
 	effects.Events, err = c.stamp.events(ctx, events)
@@ -324,7 +364,9 @@ func (c *Clients) EnsureClient(ctx context.Context, client Client, secret string
 // UseAssertion notes that a client has used the assertion of that jti;
 // [ErrAssertionUsed] when it had before, in whatever process.
 func (c *Clients) UseAssertion(ctx context.Context, clientID, jti string, expiry time.Time) error {
-	if err := c.store.UseAssertion(ctx, clientID, jti, expiry, c.stamp.now()); err != nil {
+	// A verifier's leeway lets one pass that has expired, which is then to be known
+	// still.
+	if err := c.store.UseAssertion(ctx, clientID, jti, expiry.Add(RevocationMargin), c.stamp.now()); err != nil {
 		return fmt.Errorf("noting an assertion: %w", err)
 	}
 	return nil

@@ -35,6 +35,9 @@ func TestClientRules(t *testing.T) {
 		{"an id with a slash", change(func(c *account.Client) { c.ID = "a/b" }), "client_id"},
 		{"an id with a quote", change(func(c *account.Client) { c.ID = `a"b` }), "client_id"},
 		{"an id outside ASCII", change(func(c *account.Client) { c.ID = "ä" }), "client_id"},
+		{"the name of this directory", change(func(c *account.Client) { c.ID = "." }), "client_id"},
+		{"the name of the directory above", change(func(c *account.Client) { c.ID = ".." }), "client_id"},
+		{"a name that begins with dots", change(func(c *account.Client) { c.ID = "..a" }), ""},
 		{"the id of an account", change(func(c *account.Client) { c.ID = "01J00000000000000000000000" }), "client_id"},
 		{"the id of an account in small letters", change(func(c *account.Client) { c.ID = "01j00000000000000000000000" }), "client_id"},
 		{"the built-in client's id", change(func(c *account.Client) { c.ID = "stagedoor" }), "client_id"},
@@ -52,6 +55,19 @@ func TestClientRules(t *testing.T) {
 		{"a symmetric key", change(func(c *account.Client) {
 			c.AuthMethod, c.JWKS = "private_key_jwt", json.RawMessage(`{"keys":[{"kty":"oct","k":"AAAA"}]}`)
 		}), "jwks"},
+		{"a key set with another case", change(func(c *account.Client) {
+			c.AuthMethod, c.JWKS = "private_key_jwt", json.RawMessage(`{"Keys":[`+publicKey+`}]}`)
+		}), "jwks"},
+		{"a key set that is a list", change(func(c *account.Client) {
+			c.AuthMethod, c.JWKS = "private_key_jwt", json.RawMessage(`[`+publicKey+`}]`)
+		}), "jwks"},
+		{"no key set, as null", change(func(c *account.Client) { c.JWKS = json.RawMessage("null") }), ""},
+		{"null for the keys that it needs", change(func(c *account.Client) {
+			c.AuthMethod, c.JWKS = "private_key_jwt", json.RawMessage("null")
+		}), "jwks"},
+		{"a key set in a form of its own", change(func(c *account.Client) {
+			c.AuthMethod, c.JWKS = "private_key_jwt", json.RawMessage("{\"x\": \"<\",\n \"keys\" : [ "+publicKey+`, "note": "a<b&c"}]}`)
+		}), ""},
 		{"every scope", change(func(c *account.Client) { c.Scopes = []string{"*"} }), ""},
 		{"a scope with a space", change(func(c *account.Client) { c.Scopes = []string{"a b"} }), "scopes"},
 		{"a scope with a quote", change(func(c *account.Client) { c.Scopes = []string{`a"`} }), "scopes"},
@@ -65,6 +81,10 @@ func TestClientRules(t *testing.T) {
 		{"http elsewhere", change(func(c *account.Client) { c.RedirectURIs = []string{"http://example.com/"} }), "redirect_uris"},
 		{"http at a name that begins like loopback", change(func(c *account.Client) { c.RedirectURIs = []string{"http://127.0.0.1.example.com/"} }), "redirect_uris"},
 		{"a fragment", change(func(c *account.Client) { c.RedirectURIs = []string{"https://example.com/#"} }), "redirect_uris"},
+		{"a space", change(func(c *account.Client) { c.RedirectURIs = []string{"https://example.com/a b"} }), "redirect_uris"},
+		{"a backslash", change(func(c *account.Client) { c.RedirectURIs = []string{`https://example.com\@evil.example/`} }), "redirect_uris"},
+		{"letters outside ASCII", change(func(c *account.Client) { c.RedirectURIs = []string{"https://exämple.com/"} }), "redirect_uris"},
+		{"a port without a host", change(func(c *account.Client) { c.RedirectURIs = []string{"https://:443/"} }), "redirect_uris"},
 		{"a path only", change(func(c *account.Client) { c.RedirectURIs = []string{"/cb"} }), "redirect_uris"},
 		{"javascript", change(func(c *account.Client) { c.RedirectURIs = []string{"javascript:alert(1)"} }), "redirect_uris"},
 		{"a username in it", change(func(c *account.Client) { c.RedirectURIs = []string{"https://a@example.com/"} }), "redirect_uris"},
@@ -147,8 +167,61 @@ func TestClientSecrets(t *testing.T) {
 	if _, err := n.clients.CreateWithSecret(t.Context(), account.Client{ID: "weak", Confidential: true}, strings.Repeat("x", 31)); !errors.As(err, &broken) {
 		t.Errorf("a short secret: %v", err)
 	}
+	for _, secret := range []string{"", "short"} {
+		if added, err := n.clients.EnsureClient(t.Context(), account.Client{ID: "weak", Confidential: true}, secret); !errors.As(err, &broken) || added {
+			t.Errorf("ensured with the secret %q: %v, %v", secret, added, err)
+		}
+	}
+	if _, err := n.clients.CreateWithSecret(t.Context(), account.Client{ID: "public"}, strings.Repeat("x", 32)); !errors.As(err, &broken) || broken.Field != "client_secret" {
+		t.Errorf("a secret for a client that has none: %v", err)
+	}
 	if _, err := n.clients.CreateWithSecret(t.Context(), account.Client{ID: "given", Confidential: true}, strings.Repeat("x", 32)); err != nil {
 		t.Errorf("a given secret: %v", err)
+	}
+}
+
+func TestOnlyTheLatestSecretsOverlap(t *testing.T) {
+	r := newRig(t)
+	n := r.node()
+	_, secret, err := n.clients.Create(t.Context(), account.Client{ID: "service", Confidential: true})
+	r.must(err)
+	secrets := []string{secret}
+	for range 7 {
+		secret, err := n.clients.RotateSecret(t.Context(), "service", time.Hour)
+		r.must(err)
+		secrets = append(secrets, secret)
+		r.clock.advance(time.Minute)
+	}
+	client, err := n.clients.Find(t.Context(), "service")
+	r.must(err)
+	for i, secret := range secrets {
+		if got, want := n.clients.CheckSecret(&client, secret), i >= 3; got != want {
+			t.Errorf("secret %d of %d is good: %v", i, len(secrets), got)
+		}
+	}
+	client.AuthMethod = account.AuthPrivateKeyJWT
+	if n.clients.CheckSecret(&client, secrets[7]) {
+		t.Error("a client that authenticates by keys was believed for a secret")
+	}
+}
+
+func TestAKeySetIsStoredAsItWasChecked(t *testing.T) {
+	r := newRig(t)
+	n := r.node()
+	created, _, err := n.clients.Create(t.Context(), account.Client{ID: "service", Confidential: true, AuthMethod: "private_key_jwt",
+		JWKS: json.RawMessage(`{"keys":[` + publicKey + `,"d":"PRIVATE"}],"keys":[` + publicKey + `}],"KEYS":[{"kty":"oct","k":"PRIVATE"}]}`)})
+	r.must(err)
+	if strings.Contains(string(created.JWKS), "PRIVATE") || strings.Contains(r.dump(t)["clients"], "PRIVATE") {
+		t.Errorf("what was not looked at is stored: %s", created.JWKS)
+	}
+	stored, err := n.store.Client(t.Context(), "service")
+	if err != nil || string(stored.JWKS) != string(created.JWKS) {
+		t.Errorf("the store gives back %s, %v", stored.JWKS, err)
+	}
+	// A change of something else does not change its form again.
+	updated, err := n.clients.Update(t.Context(), "service", func(c *account.Client) error { c.Name = "x"; return nil })
+	if err != nil || string(updated.JWKS) != string(created.JWKS) {
+		t.Errorf("after a change %s, %v", updated.JWKS, err)
 	}
 }
 
@@ -274,7 +347,13 @@ func TestAnAssertionIsUsedOnce(t *testing.T) {
 	if err := other.clients.UseAssertion(t.Context(), "service", "jti", expiry); !errors.Is(err, account.ErrAssertionUsed) {
 		t.Errorf("again, elsewhere: %v", err)
 	}
-	r.clock.advance(2 * time.Minute)
+	// A verifier's leeway may let it pass when it has expired.
+	r.clock.advance(time.Minute + account.RevocationMargin)
+	r.must(n.clients.UseAssertion(t.Context(), "other", "another", expiry))
+	if err := n.clients.UseAssertion(t.Context(), "service", "jti", expiry); !errors.Is(err, account.ErrAssertionUsed) {
+		t.Errorf("again, within a leeway: %v", err)
+	}
+	r.clock.advance(time.Minute)
 	r.must(n.clients.UseAssertion(t.Context(), "service", "another", r.clock.Now().Add(time.Minute)))
 	if rows := r.dump(t)["used_assertions"]; strings.Count(rows, "jti=") != 1 {
 		t.Errorf("what has expired is still there: %s", rows)

@@ -27,7 +27,8 @@ type Event struct {
 	// the command line, the server itself, or somebody who has not authenticated.
 	ActorKind string `json:"actor_kind"`
 	ActorID   string `json:"actor_id,omitempty"`
-	// ClientID is the client by which it was done.
+	// ClientID is the client that it is about; where it is about none, the one by
+	// which it was done.
 	ClientID string `json:"client_id,omitempty"`
 	// AccountID is the account that it is about.
 	AccountID string `json:"account_id,omitempty"`

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +21,15 @@ const (
 // RevocationMargin is how long a revocation is kept after the last token that it
 // is about has expired: longer than any leeway with which one is verified.
 const RevocationMargin = 5 * time.Minute
+
+const (
+	// revocationKept is how long the store keeps a revocation that is over, for the
+	// case that the clock by which it is over is ahead.
+	revocationKept = 24 * time.Hour
+	// sweepInterval is how often what is over is cleared out of memory while nothing
+	// is revoked.
+	sweepInterval = time.Minute
+)
 
 // Revocation takes back an access token, or all that came from a session, before
 // they expire.
@@ -63,13 +73,14 @@ type Revocations struct {
 
 	reload sync.Mutex
 	known  atomic.Pointer[revoked]
-	// doubt says that the store may know of more.
-	doubt atomic.Bool
+	doubt  doubt // the store may know of more
 }
 
 // revoked is one state of the set. It is never changed.
 type revoked struct {
-	seq              int64
+	seq int64
+	// at is when it was made.
+	at               time.Time
 	tokens, sessions map[string]time.Time // until when they are kept
 }
 
@@ -88,13 +99,22 @@ func OpenRevocations(ctx context.Context, store RevocationStore, opts Revocation
 func (r *Revocations) Reload(ctx context.Context) error {
 	r.reload.Lock()
 	defer r.reload.Unlock()
-	before, now := r.known.Load(), r.stamp.now()
+	before, now, mark := r.known.Load(), r.stamp.now(), r.doubt.mark()
+	if now.Before(before.at) {
+		// The clock was set back: what was over by it may be in force again.
+		before = &revoked{}
+	}
 	news, err := r.store.Revocations(ctx, before.seq, now)
 	if err != nil {
-		r.doubt.Store(true)
+		r.doubt.raise()
 		return fmt.Errorf("reading what was revoked: %w", err)
 	}
-	next := &revoked{seq: before.seq, tokens: unexpired(before.tokens, now, len(news)), sessions: unexpired(before.sessions, now, len(news))}
+	if len(news) == 0 && !before.at.IsZero() && now.Sub(before.at) < sweepInterval {
+		// The store changes with each login: this is not worth a copy of the sets.
+		r.doubt.settle(mark)
+		return nil
+	}
+	next := &revoked{seq: before.seq, at: now, tokens: unexpired(before.tokens, now, len(news)), sessions: unexpired(before.sessions, now, len(news))}
 	for _, revocation := range news {
 		next.seq = max(next.seq, revocation.Seq)
 		switch revocation.Kind {
@@ -105,7 +125,7 @@ func (r *Revocations) Reload(ctx context.Context) error {
 		}
 	}
 	r.known.Store(next)
-	r.doubt.Store(false)
+	r.doubt.settle(mark)
 	return nil
 }
 
@@ -121,12 +141,13 @@ func unexpired(set map[string]time.Time, now time.Time, more int) map[string]tim
 
 // Doubt says that the store may hold revocations that can't be read now: until the
 // next [Revocations.Reload] that succeeds, each question goes to the store.
-func (r *Revocations) Doubt() { r.doubt.Store(true) }
+func (r *Revocations) Doubt() { r.doubt.raise() }
 
 // Revoked reports whether a token is revoked, by its jti or by its session, which
 // may be empty. It answers from memory; an error is the store's, and comes only
 // while the set is in doubt.
 func (r *Revocations) Revoked(ctx context.Context, tokenID, sessionID string) (bool, error) {
+	doubted := r.doubt.is()
 	known := r.known.Load()
 	if len(known.tokens) > 0 {
 		if _, found := known.tokens[tokenID]; found {
@@ -138,7 +159,7 @@ func (r *Revocations) Revoked(ctx context.Context, tokenID, sessionID string) (b
 			return true, nil
 		}
 	}
-	if !r.doubt.Load() {
+	if !doubted {
 		return false, nil
 	}
 	found, err := r.store.Revoked(ctx, tokenID, sessionID)
@@ -149,8 +170,11 @@ func (r *Revocations) Revoked(ctx context.Context, tokenID, sessionID string) (b
 }
 
 // RevokeToken takes back one access token. When it returns nil, that is stored and
-// [Revocations.Revoked] knows it.
+// [Revocations.Revoked] knows it. A token without a jti can't be taken back.
 func (r *Revocations) RevokeToken(ctx context.Context, tokenID string, expiry time.Time, events ...Event) error {
+	if tokenID == "" {
+		return errors.New("revoking a token: it has no jti, by which it could be known")
+	}
 	stamped, err := r.stamp.events(ctx, events)
 	if err != nil {
 		return err
@@ -178,9 +202,9 @@ func (r *Revocations) catchUp(ctx context.Context) {
 	}
 }
 
-// Purge removes those that have expired from the store.
+// Purge removes those from the store that have been over for a day.
 func (r *Revocations) Purge(ctx context.Context) error {
-	if err := r.store.PurgeRevocations(ctx, r.stamp.now()); err != nil {
+	if err := r.store.PurgeRevocations(ctx, r.stamp.now().Add(-revocationKept)); err != nil {
 		return fmt.Errorf("purging revocations: %w", err)
 	}
 	return nil

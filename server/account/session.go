@@ -70,9 +70,11 @@ type SessionQuery struct {
 
 // SessionStore keeps sessions. As with [Store], every method is one transaction.
 type SessionStore interface {
-	// BeginSession stores a session and its first refresh token, which may be nil.
-	// [ErrNotFound] when the account is gone.
-	BeginSession(ctx context.Context, session Session, token *RefreshToken, effects Effects) error
+	// BeginSession stores a session and its first refresh token, which may be nil, if
+	// check agrees to its account and client as they are now; the client is nil when
+	// there is none of that id. An error of check is returned as it is. check must not
+	// call the store. [ErrNotFound] when the account is gone.
+	BeginSession(ctx context.Context, session Session, token *RefreshToken, check func(*Account, *Client) error, effects Effects) error
 	// RefreshToken finds a token by its hash, with its session; [ErrSessionNotFound]
 	// when there is none.
 	RefreshToken(ctx context.Context, hash []byte) (RefreshToken, Session, error)
@@ -101,6 +103,9 @@ type SessionStore interface {
 var (
 	// ErrSessionNotFound means that there is no session of that id or token.
 	ErrSessionNotFound = errors.New("no such session")
+	// ErrLoginOvertaken means that a login came to nothing, since the account or the
+	// client was removed, disabled, or given another password while it was checked.
+	ErrLoginOvertaken = errors.New("the account or the client was removed, disabled, or given another password during the login")
 	// ErrRefreshInvalid means that a refresh token opens nothing: it is unknown, or
 	// its session has ended.
 	ErrRefreshInvalid = errors.New("the refresh token is unknown, or its session has ended")

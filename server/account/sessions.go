@@ -76,7 +76,10 @@ func (s *Sessions) NewID() (string, error) { return s.stamp.id() }
 type NewSession struct {
 	// ID is one of [Sessions.NewID].
 	ID, AccountID, ClientID string
-	Scope, Audience, AMR    []string
+	// Checked is the account when its password was checked, as in [Attempt].Account;
+	// nil where another proof was given.
+	Checked              *Account
+	Scope, Audience, AMR []string
 	// Idle and Absolute are how long the session lives without use and altogether,
 	// where it has a refresh token. Without one it ends with its access token.
 	Idle, Absolute time.Duration
@@ -88,13 +91,33 @@ type NewSession struct {
 	Events              []Event
 }
 
+// check wants the account and the client still to be those that the login was
+// checked with: whatever ended their sessions meanwhile did not know of this one.
+func (n *NewSession) check(a *Account, client *Client) error {
+	// A hash that is another without an update is a rehash of the same password.
+	another := n.Checked != nil && n.Checked.PasswordHash != a.PasswordHash && !n.Checked.UpdatedAt.Equal(a.UpdatedAt)
+	switch {
+	case a.Disabled, another:
+		return ErrLoginOvertaken
+	case n.ClientID == FirstPartyClient:
+		return nil
+	case client == nil, client.Disabled:
+		return ErrLoginOvertaken
+	}
+	return nil
+}
+
 // Begin stores a session and, if it is to have one, makes its refresh token. On an
-// error nothing is stored. [ErrNotFound] when the account is gone.
+// error nothing is stored. [ErrNotFound] when the account is gone, and
+// [ErrLoginOvertaken] when the login is no longer good for another reason.
 func (s *Sessions) Begin(ctx context.Context, begun NewSession) (Session, string, error) {
+	if begun.ID == "" {
+		return Session{}, "", errors.New("beginning a session: it has no id; make one with NewID")
+	}
 	now := s.stamp.moment()
 	session := Session{
 		ID: begun.ID, AccountID: begun.AccountID, ClientID: begun.ClientID,
-		Scope: begun.Scope, Audience: begun.Audience, AMR: begun.AMR,
+		Scope: append([]string{}, begun.Scope...), Audience: begun.Audience, AMR: begun.AMR,
 		CreatedAt: now, LastUsedAt: now, AccessExpiresAt: storable(begun.AccessExpiry),
 		ExpiresAt: storable(begun.AccessExpiry), IdleExpiresAt: storable(begun.AccessExpiry),
 		ClientIP: begun.ClientIP, UserAgent: printable(begun.UserAgent),
@@ -113,7 +136,7 @@ func (s *Sessions) Begin(ctx context.Context, begun NewSession) (Session, string
 	if err != nil {
 		return Session{}, "", err
 	}
-	if err := s.store.BeginSession(ctx, session, first, Effects{Events: events}); err != nil {
+	if err := s.store.BeginSession(ctx, session, first, begun.check, Effects{Events: events}); err != nil {
 		return Session{}, "", fmt.Errorf("storing a session: %w", err)
 	}
 	return session, text, nil
@@ -180,11 +203,20 @@ func (s *Sessions) find(ctx context.Context, refreshToken string) (RefreshToken,
 // reused reports whether a token was used before, and a lost answer can't be why it
 // is presented again.
 func (s *Sessions) reused(token *RefreshToken) bool {
-	return !token.UsedAt.IsZero() && (token.Successor == nil || !s.stamp.now().Before(token.UsedAt.Add(s.grace)))
+	if token.UsedAt.IsZero() {
+		return false
+	}
+	// Long before its use: the clock was set back, and that must not lengthen the
+	// grace.
+	ago := s.stamp.now().Sub(token.UsedAt)
+	return token.Successor == nil || ago >= s.grace || ago < -clockSkew
 }
 
-// punish revokes the session of a token that two have.
+// punish revokes the session of a token that two have. It does not stop when the
+// client goes away: a thief would get around it.
 func (s *Sessions) punish(ctx context.Context, session *Session) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
 	const reason = "a refresh token was used again"
 	_, err := s.revoke(ctx, SessionRevocation{SessionID: session.ID, Reason: reason}, Event{
 		Action: TokenRefreshReused, Outcome: Failure, AccountID: session.AccountID, ClientID: session.ClientID,
@@ -219,9 +251,11 @@ func (p *Presented) Rotate(ctx context.Context, rotation Rotation) (string, erro
 	if err != nil {
 		return "", err
 	}
-	sealed, err := seal(p.text, next, s.stamp.rand)
-	if err != nil {
-		return "", err
+	var sealed []byte // without a grace nobody is to read it
+	if s.grace > 0 {
+		if sealed, err = seal(p.text, next, s.stamp.rand); err != nil {
+			return "", err
+		}
 	}
 	events, err := s.stamp.events(ctx, rotation.Events)
 	if err != nil {

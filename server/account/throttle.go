@@ -191,6 +191,13 @@ func (t *throttle) tell(keys loginKeys, since time.Time) bool {
 	return true
 }
 
+// untell takes back what tell has noted, since the audit log did not hear of it.
+func (t *throttle) untell(keys loginKeys) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.told, keys.pair)
+}
+
 func latest(times ...time.Time) time.Time {
 	return slices.MaxFunc(times, time.Time.Compare)
 }

@@ -47,6 +47,9 @@ type login struct {
 	// token was signed and before it is answered. If it fails, nothing is handed
 	// out. Nil where there is nothing to do.
 	accept func(context.Context) error
+	// checked is the account when its password was checked; nil where the proof was
+	// another.
+	checked *account.Account
 	// reject settles a login that the policy refused on account of the subject:
 	// to the outside it must look like one whose proof was wrong, in time too. Nil
 	// where there is nothing to do.

@@ -45,6 +45,7 @@ func (g passwordGrant) authenticate(ctx context.Context, r *tokenRequest) (*logi
 	return &login{
 		subject: *attempt.Account.Subject(),
 		amr:     []string{amrPassword},
+		checked: &attempt.Account,
 		accept:  attempt.Accept, reject: attempt.Reject, refused: refusedLogin,
 	}, nil
 }

@@ -75,13 +75,16 @@ func (s *Service) settle(ctx context.Context, r *tokenRequest, l *login, decisio
 		}
 	case l.subject.Kind == authz.KindAccount:
 		_, result.answer.RefreshToken, err = s.sessions.Begin(ctx, account.NewSession{
-			ID: result.sessionID, AccountID: l.subject.ID, ClientID: result.clientID,
+			ID: result.sessionID, AccountID: l.subject.ID, ClientID: result.clientID, Checked: l.checked,
 			Scope: decision.Scope, Audience: result.audience, AMR: l.amr,
 			Idle: idle(decision), Absolute: decision.RefreshLifetime, AccessExpiry: result.expiry,
 			WithRefresh: decision.RefreshLifetime > 0,
 			ClientIP:    addrText(r.clientIP), UserAgent: r.userAgent,
 			Events: []account.Event{issuedEvent(account.TokenIssued, r, result)},
 		})
+		if errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrLoginOvertaken) {
+			return l.refused(fmt.Errorf("overtaken by a change: %w", err))
+		}
 	default:
 		err = s.events.Record(ctx, issuedEvent(account.TokenIssued, r, result))
 	}

@@ -18,17 +18,20 @@ const (
 )
 
 // BeginSession implements [account.SessionStore].
-func (s *Store) BeginSession(ctx context.Context, session account.Session, token *account.RefreshToken, effects account.Effects) error {
+func (s *Store) BeginSession(ctx context.Context, session account.Session, token *account.RefreshToken, check func(*account.Account, *account.Client) error, effects account.Effects) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
-		// An account that is removed meanwhile has had its sessions revoked: this one
-		// would be left over.
-		var known int
-		err := tx.QueryRowContext(ctx, `SELECT 1 FROM accounts WHERE id = $1`, session.AccountID).Scan(&known)
-		if errors.Is(err, sql.ErrNoRows) {
-			return account.ErrNotFound
-		}
+		// An account or a client that was removed meanwhile has had its sessions
+		// revoked: this one would be left over.
+		who, err := s.scanAccount(tx.QueryRowContext(ctx, selectAccount+` WHERE id = $1`, session.AccountID))
 		if err != nil {
-			return fmt.Errorf("looking for a session's account: %w", s.explain(err))
+			return err
+		}
+		by, err := s.clientIfAny(ctx, tx, session.ClientID)
+		if err != nil {
+			return err
+		}
+		if err := check(&who, by); err != nil {
+			return err
 		}
 		row, err := encodeSession(&session)
 		if err != nil {
@@ -46,6 +49,15 @@ func (s *Store) BeginSession(ctx context.Context, session account.Session, token
 		}
 		return s.have(ctx, tx, effects)
 	})
+}
+
+// clientIfAny finds a client; nil when there is none.
+func (s *Store) clientIfAny(ctx context.Context, tx *sql.Tx, id string) (*account.Client, error) {
+	client, err := s.scanClient(tx.QueryRowContext(ctx, `SELECT document FROM clients WHERE id = $1`, id))
+	if errors.Is(err, account.ErrClientNotFound) {
+		return nil, nil
+	}
+	return &client, err
 }
 
 func (s *Store) insertRefreshToken(ctx context.Context, tx *sql.Tx, token *account.RefreshToken) error {

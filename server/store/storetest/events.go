@@ -112,7 +112,7 @@ func eventsBelongToTheirChange(t *testing.T, open Open) {
 			return s.RemoveClient(t.Context(), "a", account.Effects{Events: bad, Revoke: revoke})
 		}},
 		{"beginning a session", func(s Store) error {
-			return s.BeginSession(t.Context(), login(2), refresh(2, 1), account.Effects{Events: bad})
+			return s.BeginSession(t.Context(), login(2), refresh(2, 1), agree, account.Effects{Events: bad})
 		}},
 		{"rotating", func(s Store) error { return rotate(t, s, 1, 1, 2, bad...) }},
 		{"revoking sessions", func(s Store) error { _, err := s.RevokeSessions(t.Context(), *revoke, bad); return err }},
@@ -124,7 +124,7 @@ func eventsBelongToTheirChange(t *testing.T, open Open) {
 	store := opened(t, open)
 	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}, event(1)))
 	must(t, store.InsertClient(t.Context(), program("a"), account.Effects{}))
-	must(t, store.BeginSession(t.Context(), login(1), refresh(1, 1), account.Effects{}))
+	must(t, store.BeginSession(t.Context(), login(1), refresh(1, 1), agree, account.Effects{}))
 	before := everything(t, store)
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -44,20 +44,23 @@ func rotate(t *testing.T, store Store, n, k, next int, events ...account.Event) 
 	})
 }
 
+// agree has a login begin whatever has become of its account and client.
+func agree(*account.Account, *account.Client) error { return nil }
+
 // begun makes a store in which the first person has logged in.
 func begun(t *testing.T, open Open, logins int) Store {
 	t.Helper()
 	store := opened(t, open)
 	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
 	for n := 1; n <= logins; n++ {
-		must(t, store.BeginSession(t.Context(), login(n), refresh(n, 1), account.Effects{}))
+		must(t, store.BeginSession(t.Context(), login(n), refresh(n, 1), agree, account.Effects{}))
 	}
 	return store
 }
 
 func sessionsAreKeptWhole(t *testing.T, open Open) {
 	store := begun(t, open, 1)
-	must(t, store.BeginSession(t.Context(), login(2), nil, account.Effects{}))
+	must(t, store.BeginSession(t.Context(), login(2), nil, agree, account.Effects{}))
 	token, session, err := store.RefreshToken(t.Context(), refresh(1, 1).Hash)
 	must(t, err)
 	if want := login(1); !reflect.DeepEqual(session, want) {
@@ -77,8 +80,68 @@ func sessionsAreKeptWhole(t *testing.T, open Open) {
 	}
 	orphan := login(3)
 	orphan.AccountID = person(9).ID
-	if err := store.BeginSession(t.Context(), orphan, refresh(3, 1), account.Effects{}); !errors.Is(err, account.ErrNotFound) {
+	if err := store.BeginSession(t.Context(), orphan, refresh(3, 1), agree, account.Effects{}); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("a session of nobody: %v", err)
+	}
+}
+
+func loginsAreCheckedInTheirTransaction(t *testing.T, open Open) {
+	store := opened(t, open)
+	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
+	must(t, store.InsertClient(t.Context(), program("a"), account.Effects{}))
+	failure := errors.New("no")
+	err := store.BeginSession(t.Context(), login(1), refresh(1, 1), func(a *account.Account, c *account.Client) error {
+		if !reflect.DeepEqual(*a, person(1)) || c == nil || !reflect.DeepEqual(*c, program("a")) {
+			t.Errorf("asked about %#v and %#v", a, c)
+		}
+		return failure
+	}, account.Effects{Events: []account.Event{event(1)}})
+	if !errors.Is(err, failure) {
+		t.Errorf("got %v, want the error of check", err)
+	}
+	if _, err := store.Session(t.Context(), login(1).ID); !errors.Is(err, account.ErrSessionNotFound) {
+		t.Errorf("it was stored all the same (%v)", err)
+	}
+	wantEvents(t, store)
+	must(t, store.RemoveClient(t.Context(), "a", account.Effects{}))
+	must(t, store.BeginSession(t.Context(), login(1), refresh(1, 1), func(_ *account.Account, c *account.Client) error {
+		if c != nil {
+			t.Errorf("a client that is gone is %#v", c)
+		}
+		return nil
+	}, account.Effects{Events: []account.Event{event(1)}}))
+	wantEvents(t, store, event(1))
+	if err := store.BeginSession(t.Context(), login(1), refresh(1, 2), agree, account.Effects{}); err == nil {
+		t.Error("two sessions of one id")
+	}
+}
+
+// tokensSurvive re-opens a database with all that this package's suites write.
+func tokensSurvive(t *testing.T, open Open) {
+	store := open(t)
+	must(t, store.InsertAccounts(t.Context(), []account.Account{person(1)}))
+	must(t, store.InsertClient(t.Context(), program("a"), account.Effects{Events: []account.Event{event(1)}}))
+	must(t, store.BeginSession(t.Context(), login(1), refresh(1, 1), agree, account.Effects{}))
+	must(t, rotate(t, store, 1, 1, 2, event(2)))
+	_, err := store.RevokeSessions(t.Context(), account.SessionRevocation{ClientID: "a", Reason: "reason", At: noon}, []account.Event{event(3)})
+	must(t, err)
+	must(t, store.Revoke(t.Context(), revocation("jti", time.Hour), nil))
+	must(t, store.UseAssertion(t.Context(), "a", "jti", noon.Add(time.Hour), noon))
+	before := everything(t, store)
+	must(t, store.Close())
+
+	store = opened(t, open)
+	if after := everything(t, store); !reflect.DeepEqual(after, before) {
+		t.Errorf("got  %v\nwant %v", after, before)
+	}
+	if next, session, err := store.RefreshToken(t.Context(), refresh(1, 2).Hash); err != nil || !next.UsedAt.IsZero() || session.RevokedReason != "reason" {
+		t.Errorf("the successor: %+v of %+v, %v", next, session, err)
+	}
+	if err := store.UseAssertion(t.Context(), "a", "jti", noon.Add(time.Hour), noon); !errors.Is(err, account.ErrAssertionUsed) {
+		t.Errorf("the assertion: %v", err)
+	}
+	if revoked, err := store.Revoked(t.Context(), "", login(1).ID); err != nil || !revoked {
+		t.Errorf("the session at the gate: %v, %v", revoked, err)
 	}
 }
 
@@ -214,7 +277,7 @@ func revocationOfSessions(t *testing.T, open Open) {
 				if n == 4 {
 					session.ClientID = "b"
 				}
-				must(t, store.BeginSession(t.Context(), session, refresh(n, 1), account.Effects{}))
+				must(t, store.BeginSession(t.Context(), session, refresh(n, 1), agree, account.Effects{}))
 			}
 			tc.by.Reason, tc.by.At = "because", noon.Add(time.Minute)
 			if n, err := store.RevokeSessions(t.Context(), tc.by, nil); err != nil || n != len(tc.want) {

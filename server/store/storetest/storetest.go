@@ -57,6 +57,8 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 		{"client changes are counted", clientChangesAreCounted},
 		{"assertions are used once", assertionsAreUsedOnce},
 		{"sessions are kept whole", sessionsAreKeptWhole},
+		{"logins are checked in their transaction", loginsAreCheckedInTheirTransaction},
+		{"tokens survive re-opening", tokensSurvive},
 		{"sessions are listed", sessionsAreListed},
 		{"a rotation is one transaction", rotationIsOneTransaction},
 		{"no session has two live tokens", twoLiveTokensAreImpossible},
