@@ -15,6 +15,7 @@ import (
 	"github.com/stagedoor/stagedoor/policies"
 	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/admin"
+	"github.com/stagedoor/stagedoor/server/apidoc"
 	"github.com/stagedoor/stagedoor/server/demo"
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/policy"
@@ -40,6 +41,9 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	tokens.Register(routes)
 	s.registerHealth(routes)
 	s.newAdmin().Register(routes)
+	if err := apidoc.Register(routes, s.cfg.Demo); err != nil {
+		return nil, err
+	}
 	s.metrics.register(routes, s.logger)
 	s.metrics.watch(s.engine, verifier.CacheStats, s.accounts.CacheStats)
 

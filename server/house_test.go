@@ -22,7 +22,7 @@ const module = "github.com/stagedoor/stagedoor/"
 var floors = map[string]int{
 	"cmd/stagedoor": 6,
 	"server":        5,
-	"server/oauth":  4, "server/admin": 4, "server/gateway": 4, "server/pdp": 4, "server/demo": 4,
+	"server/oauth":  4, "server/admin": 4, "server/gateway": 4, "server/pdp": 4, "server/demo": 4, "server/apidoc": 4,
 	"server/gate": 3, "server/store": 3, "server/store/storetest": 3,
 	"server/policy": 2, "server/token": 2, "server/account": 2, "server/decisionlog": 2,
 	"server/policy/schema": 1, "server/cache": 1, "server/authz": 1, "server/route": 1, "server/problem": 1,
@@ -41,7 +41,7 @@ var rooms = []struct {
 	{"github.com/KimMachineGun/automemlimit", []string{"server"}},
 	{"golang.org/x/crypto", []string{"server/account", "server/token"}},
 	{"github.com/MicahParks", []string{"server/token"}},
-	{"github.com/gin-gonic/gin", []string{"server", "server/oauth", "server/admin", "server/gateway", "server/pdp", "server/demo", "server/gate/gin.go"}},
+	{"github.com/gin-gonic/gin", []string{"server", "server/oauth", "server/admin", "server/gateway", "server/pdp", "server/demo", "server/apidoc", "server/gate/gin.go"}},
 }
 
 type sourceFile struct {

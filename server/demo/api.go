@@ -67,7 +67,6 @@ func (a *API) Register(routes gin.IRouter) {
 	routes.POST("/items/", a.createItem)
 	routes.GET("/items/:id", a.getItem)
 	routes.DELETE("/items/:id", a.deleteItem)
-	registerDocs(routes)
 }
 
 // Loaders finds, for the gate, the facts about the resource that a request is

@@ -6,8 +6,6 @@
 // [Accounts] are the people to log in as, and [TryThis] is what to type first.
 //
 // The handlers hold no authorization: they run behind the gate, take the caller
-// from [gate.FromContext], and trust that whoever reaches them may. openapi.json
-// describes all the routes of a demo server, /docs shows it in Swagger UI, whose
-// every file is in the binary. This is the only package whose Go code may spell
+// from [gate.FromContext], and trust that whoever reaches them may. This is the only package whose Go code may spell
 // a role or a scope, for it is data here.
 package demo

@@ -1,4 +1,4 @@
-package demo
+package apidoc
 
 import (
 	"io"
@@ -17,7 +17,9 @@ func get(t *testing.T, path string) *http.Response {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	router.RedirectTrailingSlash, router.RedirectFixedPath = false, false
-	New(Options{}).Register(router)
+	if err := Register(router, true); err != nil {
+		t.Fatal(err)
+	}
 	w := httptest.NewRecorder()
 	router.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 	return w.Result()
