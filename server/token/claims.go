@@ -23,17 +23,19 @@ func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Ver
 			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is missing")
 		}
 	}
-	text := map[string]string{}
-	for _, name := range []string{"iss", "sub", "jti", "client_id"} {
-		value, present := claims[name]
+	var claimed, subject, id, client string
+	for _, c := range [...]struct {
+		name string
+		text *string
+	}{{"iss", &claimed}, {"sub", &subject}, {"jti", &id}, {"client_id", &client}} {
+		value, present := claims[c.name]
 		if !present {
 			continue
 		}
-		s, ok := value.(string)
-		if !ok || s == "" {
-			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is not a string, or empty")
+		var ok bool
+		if *c.text, ok = value.(string); !ok || *c.text == "" {
+			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, c.name+" is not a string, or empty")
 		}
-		text[name] = s
 	}
 	for _, name := range []string{"scope", "preferred_username"} {
 		if value, present := claims[name]; present {
@@ -47,19 +49,21 @@ func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Ver
 			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, "roles is not a list of strings")
 		}
 	}
-	times := map[string]time.Time{}
-	for _, name := range []string{"exp", "iat", "nbf"} {
-		value, present := claims[name]
+	var expiry, issued, notBefore time.Time
+	for _, c := range [...]struct {
+		name string
+		time *time.Time
+	}{{"exp", &expiry}, {"iat", &issued}, {"nbf", &notBefore}} {
+		value, present := claims[c.name]
 		if !present {
 			continue
 		}
-		moment, ok := numericDate(value)
-		if !ok {
-			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is not a number of seconds from 1970 to 9999")
+		var ok bool
+		if *c.time, ok = numericDate(value); !ok {
+			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, c.name+" is not a number of seconds from 1970 to 9999")
 		}
-		times[name] = moment
 	}
-	if text["iss"] != issuer {
+	if claimed != issuer {
 		return nil, lifetime{}, refuse(authz.TokenWrongIssuer, "iss is not the issuer that was looked up")
 	}
 	audience, ok := audiences(claims["aud"])
@@ -69,14 +73,14 @@ func (r *rules) check(claims map[string]any, issuer string, now time.Time) (*Ver
 	if r.audience == "" || !slices.Contains(audience, r.audience) {
 		return nil, lifetime{}, refuse(authz.TokenWrongAudience, "aud does not contain this service")
 	}
-	life := lifetime{from: times["nbf"], until: times["exp"]}
-	if iat := times["iat"]; iat.After(life.from) {
-		life.from = iat
+	life := lifetime{from: notBefore, until: expiry}
+	if issued.After(life.from) {
+		life.from = issued
 	}
 	if err := life.check(now, r.leeway); err != nil {
 		return nil, lifetime{}, err
 	}
-	return &Verified{Issuer: issuer, Subject: text["sub"], ID: text["jti"], Expiry: times["exp"]}, life, nil
+	return &Verified{Issuer: issuer, Subject: subject, ID: id, Expiry: expiry}, life, nil
 }
 
 // numericDate reads a NumericDate (RFC 7519 section 2): a JSON number, with or
