@@ -3,6 +3,8 @@ package account
 import (
 	"context"
 	"time"
+
+	"github.com/stagedoor/stagedoor/server/authz"
 )
 
 // Store keeps accounts. Every method is one transaction: when it returns an
@@ -23,6 +25,10 @@ type Store interface {
 	RemoveAccount(ctx context.Context, id string, effects Effects, checks ...func(*Account) error) error
 	// Account finds by id; [ErrNotFound] when there is none.
 	Account(ctx context.Context, id string) (Account, error)
+	// Subject is what [Account.Subject] makes of the account of that id, and of
+	// which nothing else is read: each request of somebody new asks for one.
+	// [ErrNotFound] when there is none.
+	Subject(ctx context.Context, id string) (*authz.Subject, error)
 	// AccountByIdentity finds by canonical name; [ErrNotFound] when there is none.
 	AccountByIdentity(ctx context.Context, identity string) (Account, error)
 	// Accounts lists all, by username.

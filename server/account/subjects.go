@@ -42,11 +42,10 @@ func (d *Directory) Subject(ctx context.Context, id string) (*authz.Subject, err
 	if r, ok := d.subjects.cache.Get(id); ok && r.generation == generation {
 		return r.subject, nil
 	}
-	a, err := d.store.Account(ctx, id)
+	subject, err := d.store.Subject(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("looking up the account %q: %w", shorten(id), err)
 	}
-	subject := a.Subject()
 	if d.subjects.cache == nil {
 		return subject, nil
 	}

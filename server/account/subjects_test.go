@@ -18,8 +18,8 @@ type lookupStore struct {
 	during  func()
 }
 
-func (s *lookupStore) Account(ctx context.Context, id string) (account.Account, error) {
-	a, err := s.AuthenticatorStore.Account(ctx, id)
+func (s *lookupStore) Subject(ctx context.Context, id string) (*authz.Subject, error) {
+	subject, err := s.AuthenticatorStore.Subject(ctx, id)
 	s.mu.Lock()
 	s.lookups++
 	during := s.during
@@ -28,7 +28,7 @@ func (s *lookupStore) Account(ctx context.Context, id string) (account.Account, 
 	if during != nil {
 		during()
 	}
-	return a, err
+	return subject, err
 }
 
 func subjectRig(t *testing.T, opts account.Options) (*rig, *lookupStore, *account.Directory, account.Account) {
@@ -166,6 +166,6 @@ func BenchmarkSubject(b *testing.B) {
 
 type onlyCarol struct{ account.Store }
 
-func (onlyCarol) Account(_ context.Context, id string) (account.Account, error) {
-	return account.Account{ID: id, Username: "carol", Roles: []string{"client"}}, nil
+func (onlyCarol) Subject(_ context.Context, id string) (*authz.Subject, error) {
+	return &authz.Subject{Kind: authz.KindAccount, ID: id, Username: "carol", Roles: []string{"client"}}, nil
 }

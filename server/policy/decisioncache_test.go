@@ -338,3 +338,34 @@ func TestSubjectsShareDecisionsThatDontReadThem(t *testing.T) {
 		t.Error("a resource is read exactly where a route asks for its owner")
 	}
 }
+
+// What is kept of prepared claims is what is written anew of others, whichever
+// paths were asked for before.
+func TestKeysOfPreparedClaimsAreThoseOfOthers(t *testing.T) {
+	t.Parallel()
+	values := map[string]any{"scope": "a b", "roles": []any{"x"}, "n": nil, "long": strings.Repeat("x", 2*maxKeptKey), "in": map[string]any{"side": true}}
+	prepared := &authz.Request{Claims: &authz.Claims{Values: values, Prepared: PrepareClaims(values)}}
+	plain := &authz.Request{Claims: &authz.Claims{Values: values}}
+	sets := []readSet{
+		{{"claims", "scope"}}, {{"claims", "roles"}}, {{"claims", "scope"}, {"claims", "roles"}}, {{"claims", "scope", "roles"}},
+		{{"claims", "absent"}}, {{"claims", "n"}}, {{"claims", "long"}}, {{"claims", "in", "side"}}, {{"claims"}},
+	}
+	keys := map[string]int{}
+	for _, again := range []int{0, 0, 1, 1, 2, 3, 0, 2, 4, 5, 6, 6, 7, 8, 7, 0} {
+		write := keyWriters(sets[again])
+		if len(write) != 1 {
+			t.Fatalf("%v: %d writers", sets[again], len(write))
+		}
+		got, want := write[0]([]byte("before"), prepared), write[0]([]byte("before"), plain)
+		if string(got) != string(want) {
+			t.Errorf("%v: %q, want %q", sets[again], got, want)
+		}
+		keys[string(got)] = again
+	}
+	if got, want := string(keyWriters(sets[0])[0](nil, &authz.Request{})), string([]byte{kindAbsent}); got != want {
+		t.Errorf("no claims: %q, want %q", got, want)
+	}
+	if len(keys) < 8 { // {"scope", "roles"} leads nowhere, as "absent" does
+		t.Errorf("only %d keys are different", len(keys))
+	}
+}

@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -19,7 +21,49 @@ func PrepareClaims(claims map[string]any) any {
 	if err != nil {
 		return nil
 	}
-	return v
+	return &preparedClaims{value: v}
+}
+
+// preparedClaims is what is kept of a token's claims, none of which ever change.
+type preparedClaims struct {
+	value ast.Value
+	// keys are what decisions' keys hold of them: two, since requests mostly come
+	// for routes that read one or another set of them.
+	keys [2]atomic.Pointer[keptKey]
+}
+
+// keptKey is what a key holds of claims.
+type keptKey struct {
+	of   string // the paths that it was made by, written out
+	text []byte
+}
+
+// maxKeptKey is how long a text may be that is kept, in bytes. A longer one is not
+// what reading a few claims makes.
+const maxKeptKey = 256
+
+// kept is what the paths lead to; nil where that was not kept. So is all of nil
+// claims.
+func (p *preparedClaims) kept(of string) *keptKey {
+	if p == nil {
+		return nil
+	}
+	for i := range p.keys {
+		if k := p.keys[i].Load(); k != nil && k.of == of {
+			return k
+		}
+	}
+	return nil
+}
+
+// keep keeps a copy of the text, in place of what was kept longest.
+func (p *preparedClaims) keep(of string, text []byte) {
+	if p == nil || len(text) > maxKeptKey {
+		return
+	}
+	// Two that do this at once can make one be forgotten, and no more.
+	p.keys[1].Store(p.keys[0].Load())
+	p.keys[0].Store(&keptKey{of, bytes.Clone(text)})
 }
 
 // PrepareSubject does the same for a subject, to be kept as its Prepared member.
@@ -195,8 +239,8 @@ func subjectValue(s *authz.Subject) (ast.Value, error) {
 func newSubjectValue(s *authz.Subject) (ast.Value, error) { return build(inputs{}, subjectMembers, s) }
 
 func claimsValue(c *authz.Claims) (ast.Value, error) {
-	if v, ok := c.Prepared.(ast.Value); ok {
-		return v, nil
+	if p, ok := c.Prepared.(*preparedClaims); ok {
+		return p.value, nil
 	}
 	v, err := ast.InterfaceToValue(c.Values)
 	if err != nil {

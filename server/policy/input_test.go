@@ -37,7 +37,7 @@ func TestInput(t *testing.T) {
 	prepared := fullRequest()
 	prepared.Claims.Prepared = PrepareClaims(prepared.Claims.Values)
 	prepared.Claims.Values = nil
-	if _, ok := prepared.Claims.Prepared.(ast.Value); !ok {
+	if _, ok := prepared.Claims.Prepared.(*preparedClaims); !ok {
 		t.Fatalf("PrepareClaims made a %T", prepared.Claims.Prepared)
 	}
 	prepared.Subject.Prepared = PrepareSubject(prepared.Subject)

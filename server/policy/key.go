@@ -3,6 +3,7 @@ package policy
 import (
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -35,13 +36,44 @@ const (
 // keyWriters write what a read set holds of a request.
 func keyWriters(reads readSet) []keyWriter[*authz.Request] {
 	var list []keyWriter[*authz.Request]
+	var claims [][]string
 	for _, path := range reads {
-		if len(path) == 0 {
+		switch {
+		case len(path) == 0:
 			return wholeKey(requestMembers)
+		case path[0] == "claims":
+			claims = append(claims, path[1:])
+		default:
+			list = append(list, keyOf(requestMembers, path))
 		}
-		list = append(list, keyOf(requestMembers, path))
+	}
+	if len(claims) > 0 {
+		list = append(list, claimsKey(claims...))
 	}
 	return list
+}
+
+// claimsKey writes what the paths lead to in the claims. Claims that were prepared
+// keep it: looking them up is what most of a key costs, where many tokens are in
+// use and their claims in no processor's cache.
+func claimsKey(paths ...[]string) keyWriter[*authz.Request] {
+	of := fmt.Sprintf("%q", paths)
+	return func(key []byte, r *authz.Request) []byte {
+		if r.Claims == nil {
+			return append(key, kindAbsent)
+		}
+		prepared, _ := r.Claims.Prepared.(*preparedClaims)
+		if kept := prepared.kept(of); kept != nil {
+			return append(key, kept.text...)
+		}
+		start := len(key)
+		key = append(key, kindObject)
+		for _, path := range paths {
+			key = appendWithin(key, path, r.Claims.Values)
+		}
+		prepared.keep(of, key[start:])
+		return key
+	}
 }
 
 // wholeKey writes all members that a table has.

@@ -160,10 +160,16 @@ func load(ctx context.Context, c *content, o Options, before *passed) (s *Snapsh
 	if failed := run.problems(); len(failed) > 0 {
 		return nil, l.refused(nil, failed...)
 	}
+	modules := len(l.modules)
 
 	compiler := run.compiler
+	repeatable := unrepeatable(l.modules, l.capabilities.Builtins) == ""
+	var tests []string
+	if compiler != nil {
+		tests = testFiles(compiler.Modules)
+	}
 	prints := o.Logger.Enabled(ctx, slog.LevelDebug)
-	if compiler == nil || (!prints && callsPrint(l.modules)) {
+	if l.forget(tests) || compiler == nil || (!prints && callsPrint(l.modules)) {
 		if compiler, err = l.compile(prints); err != nil {
 			return nil, l.refused(err)
 		}
@@ -176,7 +182,8 @@ func load(ctx context.Context, c *content, o Options, before *passed) (s *Snapsh
 		s.modules += len(before.TestFiles)
 	} else {
 		s.tests, s.passedAt = run.counts(), o.Now().UTC()
-		s.repeatable = unrepeatable(l.modules, l.capabilities.Builtins) == ""
+		s.repeatable, s.testFiles = repeatable, tests
+		s.modules = modules
 	}
 	if s.tests.Total == 0 {
 		s.warn(Warning{Code: WarnNoTests, Message: "the policy has no tests: nothing checks a change before it is live; add rules named test_… to packages named …_test"})
@@ -209,6 +216,33 @@ func parse(c *content, o Options) (*loading, error) {
 	// Values are read as OPA's own, without any conversion.
 	l.store = inmem.NewFromASTObject(l.data)
 	return l, nil
+}
+
+// forgettable is the part of a policy's text that its tests have to be for it to be
+// compiled once more without them: one in so many. What a snapshot holds is held for
+// as long as it decides, several times over (the garbage collector lets the heap grow
+// by what lives); compiling costs time, at each reload.
+const forgettable = 3
+
+// forget leaves out the files of tests that have passed, unless that is not worth it.
+func (l *loading) forget(tests []string) bool {
+	all, some := 0, 0
+	for _, f := range l.content.files {
+		if l.modules[f.name] == nil {
+			continue
+		}
+		all += len(f.data)
+		if slices.Contains(tests, f.name) {
+			some += len(f.data)
+		}
+	}
+	if some == 0 || some*forgettable < all {
+		return false
+	}
+	for _, name := range tests {
+		delete(l.modules, name)
+	}
+	return true
 }
 
 // dataObject converts the data once, for all evaluations.

@@ -78,14 +78,7 @@ var requestMembers = []*member[*authz.Request]{
 			}
 			return term(claimsValue(r.Claims))
 		},
-		key: func(path []string) keyWriter[*authz.Request] {
-			return func(key []byte, r *authz.Request) []byte {
-				if r.Claims == nil {
-					return append(key, kindAbsent)
-				}
-				return appendWithin(key, path, r.Claims.Values)
-			}
-		},
+		key:    func(path []string) keyWriter[*authz.Request] { return claimsKey(path) },
 		always: true,
 	},
 	{

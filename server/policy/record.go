@@ -77,11 +77,10 @@ func recall(c *content, o Options) *passed {
 
 // note records that a snapshot's content has passed.
 func note(c *content, s *Snapshot, o Options) {
-	p := passed{Key: passKey(c, o), At: s.passedAt, Tests: s.tests}
+	p := passed{Key: passKey(c, o), At: s.passedAt, Tests: s.tests, TestFiles: s.testFiles}
 	if p.Key == "" || s.recalled || !s.repeatable {
 		return
 	}
-	p.TestFiles = testFiles(s.compiler.Modules)
 	text, err := json.Marshal(p)
 	if err == nil {
 		err = o.Record.Write(text)

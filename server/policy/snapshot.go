@@ -38,6 +38,8 @@ type Snapshot struct {
 	// recalled is set when that was before this start, repeatable when it would
 	// be the same the next time.
 	recalled, repeatable bool
+	// testFiles are those that no decision can reach; see testFiles.
+	testFiles []string
 
 	options  Options
 	compiler *ast.Compiler

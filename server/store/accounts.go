@@ -11,7 +11,11 @@ import (
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/authz"
 )
+
+// selectSubject are the columns of an account that a policy sees.
+const selectSubject = `SELECT id, username, roles, disabled, attributes FROM accounts`
 
 const selectAccount = `SELECT id, username, email, full_name, roles, disabled, attributes, password_hash, created_at, updated_at FROM accounts`
 
@@ -154,11 +158,29 @@ func (s *Store) RemoveAccount(ctx context.Context, id string, effects account.Ef
 	})
 }
 
-// Account implements [account.Store]. It is not cancelled: a look-up by key waits
+// Account implements [account.Store].
+func (s *Store) Account(ctx context.Context, id string) (account.Account, error) {
+	return s.scanAccount(s.prepared.accountByID.QueryRowContext(ctx, id))
+}
+
+// Subject implements [account.Store]. It is not cancelled: a look-up by key waits
 // for nobody here, and to be ready for a cancellation costs the driver and
 // database/sql a goroutine each, half as much as the look-up.
-func (s *Store) Account(ctx context.Context, id string) (account.Account, error) {
-	return s.scanAccount(s.prepared.accountByID.QueryRowContext(context.WithoutCancel(ctx), id))
+func (s *Store) Subject(ctx context.Context, id string) (*authz.Subject, error) {
+	subject := &authz.Subject{Kind: authz.KindAccount}
+	var roles, attributes string
+	err := s.prepared.subjectByID.QueryRowContext(context.WithoutCancel(ctx), id).
+		Scan(&subject.ID, &subject.Username, &roles, &subject.Disabled, &attributes)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, account.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a subject: %w", s.explain(err))
+	}
+	if subject.Roles, subject.Attributes, err = decodeLists(id, roles, attributes); err != nil {
+		return nil, err
+	}
+	return subject, nil
 }
 
 // AccountByIdentity implements [account.Store].
@@ -240,14 +262,22 @@ func (s *Store) scanAccount(row interface{ Scan(...any) error }) (account.Accoun
 	if err != nil {
 		return account.Account{}, fmt.Errorf("reading an account: %w", s.explain(err))
 	}
-	if err := json.Unmarshal([]byte(roles), &a.Roles); err != nil {
-		return account.Account{}, fmt.Errorf("decoding the roles of account %s: %w", a.ID, err)
-	}
-	if a.Attributes, err = decodeAttributes(attributes); err != nil {
-		return account.Account{}, fmt.Errorf("decoding the attributes of account %s: %w", a.ID, err)
+	if a.Roles, a.Attributes, err = decodeLists(a.ID, roles, attributes); err != nil {
+		return account.Account{}, err
 	}
 	a.CreatedAt, a.UpdatedAt = time.UnixMicro(created).UTC(), time.UnixMicro(updated).UTC()
 	return a, nil
+}
+
+// decodeLists decodes the columns of an account that are JSON.
+func decodeLists(id, rolesText, attributesText string) (roles []string, attributes map[string]any, err error) {
+	if err := json.Unmarshal([]byte(rolesText), &roles); err != nil {
+		return nil, nil, fmt.Errorf("decoding the roles of account %s: %w", id, err)
+	}
+	if attributes, err = decodeAttributes(attributesText); err != nil {
+		return nil, nil, fmt.Errorf("decoding the attributes of account %s: %w", id, err)
+	}
+	return roles, attributes, nil
 }
 
 // noAttributes is how no attributes are stored, which is how most accounts are.

@@ -60,7 +60,7 @@ type Store struct {
 
 // statements are those of the hot path: a look-up per request.
 type statements struct {
-	accountByID, accountByIdentity *sql.Stmt
+	subjectByID, accountByID, accountByIdentity *sql.Stmt
 }
 
 // Open opens the database, makes it if it is missing, and migrates it. A database
@@ -77,6 +77,9 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	}()
 	if err := s.openSQLite(ctx, opts); err != nil {
 		return nil, fmt.Errorf("opening the database %s: %w", opts.Path, err)
+	}
+	if s.prepared.subjectByID, err = s.readers.PrepareContext(ctx, selectSubject+` WHERE id = $1`); err != nil {
+		return nil, fmt.Errorf("preparing a query: %w", s.explain(err))
 	}
 	if s.prepared.accountByID, err = s.readers.PrepareContext(ctx, selectAccount+` WHERE id = $1`); err != nil {
 		return nil, fmt.Errorf("preparing a query: %w", s.explain(err))
@@ -100,7 +103,7 @@ func (s *Store) Close() error {
 		s.watch.conn = nil
 	}
 	s.watch.Unlock()
-	for _, statement := range []*sql.Stmt{s.prepared.accountByID, s.prepared.accountByIdentity} {
+	for _, statement := range []*sql.Stmt{s.prepared.subjectByID, s.prepared.accountByID, s.prepared.accountByIdentity} {
 		if statement != nil {
 			errs = append(errs, statement.Close())
 		}

@@ -33,29 +33,31 @@ func (r *rules) check(claims map[string]any, now time.Time) (*Verified, lifetime
 	if err != nil {
 		return nil, lifetime{}, err
 	}
-	times := map[string]time.Time{}
-	for _, name := range []string{"exp", "iat", "nbf"} {
-		value, present := claims[name]
+	var expiry, issued, notBefore time.Time
+	for _, c := range [...]struct {
+		name string
+		time *time.Time
+	}{{"exp", &expiry}, {"iat", &issued}, {"nbf", &notBefore}} {
+		value, present := claims[c.name]
 		if !present {
 			continue
 		}
-		moment, ok := numericDate(value)
-		if !ok {
-			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, name+" is not a number of seconds from 1970 to 9999")
+		var ok bool
+		if *c.time, ok = numericDate(value); !ok {
+			return nil, lifetime{}, refuse(authz.TokenInvalidClaims, c.name+" is not a number of seconds from 1970 to 9999")
 		}
-		times[name] = moment
 	}
 	if err := r.checkAudience(claims); err != nil {
 		return nil, lifetime{}, err
 	}
-	life := lifetime{from: times["nbf"], until: times["exp"]}
-	if iat := times["iat"]; iat.After(life.from) {
-		life.from = iat
+	life := lifetime{from: notBefore, until: expiry}
+	if issued.After(life.from) {
+		life.from = issued
 	}
 	if err := life.check(now, r.leeway); err != nil {
 		return nil, lifetime{}, err
 	}
-	verified.Expiry = times["exp"]
+	verified.Expiry = expiry
 	return verified, life, nil
 }
 

@@ -1,12 +1,5 @@
 package token
 
-import (
-	"bytes"
-	"encoding/json"
-
-	"github.com/stagedoor/stagedoor/server/authz"
-)
-
 // Inspect shows what a token says. It verifies nothing: neither the signature,
 // nor the type, nor any claim, so what it returns must never be acted on. Numbers
 // are [json.Number].
@@ -32,15 +25,4 @@ func scanAndDecode(text []byte) (map[string]any, error) {
 		return nil, err
 	}
 	return decodeObject(text)
-}
-
-// decodeObject decodes what has passed [scanObject].
-func decodeObject(text []byte) (map[string]any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var object map[string]any
-	if err := decoder.Decode(&object); err != nil {
-		return nil, refuse(authz.TokenMalformed, "its JSON is malformed")
-	}
-	return object, nil
 }

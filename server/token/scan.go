@@ -377,3 +377,119 @@ func (s *nameSet) add(name []byte) bool {
 }
 
 func errSyntax() error { return refuse(authz.TokenMalformed, "its JSON is malformed") }
+
+// decodeObject decodes what has passed [scanObject], to what encoding/json makes of
+// it, with numbers as [json.Number].
+func decodeObject(data []byte) (map[string]any, error) {
+	d := decoder{scanner: scanner{data: data}, text: string(data)}
+	d.space()
+	if d.peek() != '{' {
+		return nil, errSyntax()
+	}
+	return d.object()
+}
+
+// decoder decodes what a scanner has passed, of which there is but one
+// understanding. Its texts are parts of one, so that they are allocated at once.
+type decoder struct {
+	scanner
+	text string // all of data
+}
+
+// string decodes a name or a text.
+func (d *decoder) string() (string, error) {
+	start := d.at
+	escaped, err := d.scanner.text()
+	if err != nil {
+		return "", err
+	}
+	if !escaped {
+		return d.text[start+1 : d.at-1], nil
+	}
+	decoded, ok := decodeText(d.data[start:d.at])
+	if !ok {
+		return "", errSyntax()
+	}
+	return decoded, nil
+}
+
+func (d *decoder) object() (map[string]any, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer func() { d.depth-- }()
+	object := map[string]any{}
+	if d.next('}') {
+		return object, nil
+	}
+	for {
+		d.space()
+		name, err := d.string()
+		if err != nil {
+			return nil, err
+		}
+		if !d.next(':') {
+			return nil, errSyntax()
+		}
+		if object[name], err = d.value(); err != nil {
+			return nil, err
+		}
+		if d.next(',') {
+			continue
+		}
+		if d.next('}') {
+			return object, nil
+		}
+		return nil, errSyntax()
+	}
+}
+
+func (d *decoder) array() ([]any, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer func() { d.depth-- }()
+	list := []any{}
+	if d.next(']') {
+		return list, nil
+	}
+	for {
+		element, err := d.value()
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, element)
+		if d.next(',') {
+			continue
+		}
+		if d.next(']') {
+			return list, nil
+		}
+		return nil, errSyntax()
+	}
+}
+
+func (d *decoder) value() (any, error) {
+	d.space()
+	start := d.at
+	switch c := d.peek(); {
+	case c == '{':
+		return d.object()
+	case c == '[':
+		return d.array()
+	case c == '"':
+		return d.string()
+	case c == '-' || isDigit(c):
+		if err := d.number(); err != nil {
+			return nil, err
+		}
+		return json.Number(d.text[start:d.at]), nil
+	case c == 't':
+		return true, d.literal("true")
+	case c == 'f':
+		return false, d.literal("false")
+	case c == 'n':
+		return nil, d.literal("null")
+	}
+	return nil, errSyntax()
+}

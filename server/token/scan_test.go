@@ -151,6 +151,16 @@ func checkAgainstStandardLibrary(data []byte) error {
 			return fmt.Errorf("member %q: decoded %q, encoding/json %q", m.name, text, wantText)
 		}
 	}
+	// Decoded, it is what encoding/json makes of it.
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	var want map[string]any
+	if err := decoder.Decode(&want); err != nil {
+		return err
+	}
+	if got, err := decodeObject(data); err != nil || !reflect.DeepEqual(got, want) {
+		return fmt.Errorf("decoded %#v (%v), encoding/json %#v", got, err, want)
+	}
 	// Members on all levels, counted before and after decoding.
 	written, err := countTokens(data)
 	if err != nil {

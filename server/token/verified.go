@@ -90,7 +90,7 @@ func (v *Verifier) remember(raw string, m *remembered) {
 	}
 	size := cache.Footprint(m.verified.Claims.Values)
 	if m.verified.Claims.Prepared != nil {
-		size += size * preparedFactor
+		size += size*preparedFactor + preparedBytes
 	}
 	// A copy: the bytes may be part of a larger text, such as a header.
 	v.cache.Put(strings.Clone(raw), m, verifiedBytes+size)
@@ -103,6 +103,8 @@ func (v *Verifier) CacheStats() cache.Stats { return v.cache.Stats() }
 const (
 	// verifiedBytes is what a remembered token takes beside its claims.
 	verifiedBytes = 512
+	// preparedBytes is what the policy engine keeps beside that form of the claims.
+	preparedBytes = 256
 	// preparedFactor is how much larger than the claims the policy engine's form
 	// of them is taken to be.
 	preparedFactor = 2

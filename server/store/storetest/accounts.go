@@ -38,6 +38,15 @@ func accountsAreKeptWhole(t *testing.T, open Open) {
 	if got.Email != "" || got.FullName != "" || len(got.Roles) != 0 || got.Disabled || len(got.Attributes) != 0 {
 		t.Errorf("empty fields came back as %#v", got)
 	}
+	for _, a := range []account.Account{person(1), plain} {
+		whole, err := store.Account(t.Context(), a.ID)
+		must(t, err)
+		subject, err := store.Subject(t.Context(), a.ID)
+		must(t, err)
+		if want := whole.Subject(); !reflect.DeepEqual(subject, want) {
+			t.Errorf("got the subject  %#v\nwant %#v", subject, want)
+		}
+	}
 	list, err := store.Accounts(t.Context())
 	must(t, err)
 	if len(list) != 2 || list[0].Username != "Person1" || list[1].Username != "plain" {
@@ -62,6 +71,9 @@ func accountsAreFound(t *testing.T, open Open) {
 	for _, unknown := range []string{"", "nobody", "person2' OR '1'='1", "%", "Person2"} {
 		if _, err := store.AccountByIdentity(t.Context(), unknown); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("identity %q: %v, want ErrNotFound", unknown, err)
+		}
+		if _, err := store.Subject(t.Context(), unknown); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("subject of %q: %v", unknown, err)
 		}
 		if _, err := store.Account(t.Context(), unknown); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("id %q: %v, want ErrNotFound", unknown, err)
