@@ -71,18 +71,20 @@ func TestARevocationWhoseAnswerIsLostHolds(t *testing.T) {
 	n.mustRefresh(first)
 	r.clock.advance(grace)
 	sessions, revocations := n.lossy()
-	if err := revocations.RevokeToken(t.Context(), "jti", r.clock.Now().Add(access)); !errors.Is(err, errStorage) {
-		t.Errorf("a token: %v", err)
-	}
-	if err := sessions.Revoke(t.Context(), revoked.ID, "test"); !errors.Is(err, errStorage) {
-		t.Errorf("a session: %v", err)
-	}
-	if _, err := sessions.Present(t.Context(), first); !errors.Is(err, errStorage) || errors.Is(err, account.ErrRefreshReused) {
-		t.Errorf("a reuse: %v", err)
-	}
-	for what, ids := range map[string][2]string{"the token": {"jti", ""}, "the session": {"", revoked.ID}, "the session of the reuse": {"", reused.ID}} {
-		if found, err := revocations.Revoked(t.Context(), ids[0], ids[1]); err != nil || !found {
-			t.Errorf("%s: %v, %v", what, found, err)
+	for _, tc := range []struct {
+		name           string
+		revoke         func() error
+		token, session string
+	}{
+		{"a token", func() error { return revocations.RevokeToken(t.Context(), "jti", r.clock.Now().Add(access)) }, "jti", ""},
+		{"a session", func() error { return sessions.Revoke(t.Context(), revoked.ID, "test") }, "", revoked.ID},
+		{"a reuse", func() error { _, err := sessions.Present(t.Context(), first); return err }, "", reused.ID},
+	} {
+		if err := tc.revoke(); !errors.Is(err, errStorage) || errors.Is(err, account.ErrRefreshReused) {
+			t.Errorf("%s: %v, want the store's error", tc.name, err)
+		}
+		if found, err := revocations.Revoked(t.Context(), tc.token, tc.session); err != nil || !found {
+			t.Errorf("%s: revoked %v, %v", tc.name, found, err)
 		}
 	}
 }
