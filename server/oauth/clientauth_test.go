@@ -108,3 +108,35 @@ func TestAuthenticateClient(t *testing.T) {
 		})
 	}
 }
+
+// Whatever a stranger sends, it is one way of authenticating or none, or refused.
+func FuzzReadClient(f *testing.F) {
+	f.Add("Basic Og==", "client_id=a&client_secret=b")
+	f.Add(basic("a%3A:%C3%A9"), "client_assertion=x.y.z&client_assertion_type="+assertionType)
+	f.Add("Bearer x", "")
+	f.Fuzz(func(t *testing.T, authorization, body string) {
+		parsed, err := parseForm(body)
+		if err != nil {
+			return
+		}
+		c, err := readClient(http.Header{"Authorization": {authorization}}, parsed)
+		if err != nil {
+			if code := asError(err).Code; code != codeInvalidClient && code != codeInvalidRequest {
+				t.Errorf("refused with %s", code)
+			}
+			return
+		}
+		proofs := 0
+		for _, there := range []bool{c.secret != "", c.assertion != ""} {
+			if there {
+				proofs++
+			}
+		}
+		if (c.method == authNone) != (proofs == 0) || proofs > 1 {
+			t.Errorf("%+v", c)
+		}
+		if client, err := new(Service).authenticateClient(t.Context(), c, tokenPath); err == nil && client.ID != FirstPartyClient {
+			t.Errorf("%+v is %s", c, client.ID)
+		}
+	})
+}
