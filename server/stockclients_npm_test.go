@@ -67,7 +67,7 @@ func TestNPMClients(t *testing.T) {
 		line := lines.Text()
 		switch {
 		case line == "rotate":
-			rotateNow(t, s)
+			s.admin(s.token("johndoe", "secret", ""), "POST", "/admin/v1/keys", `{"now":true}`).want(t, 201)
 			if _, err := io.WriteString(answers, "done\n"); err != nil {
 				t.Error(err)
 			}
@@ -101,7 +101,8 @@ func addRobot(t *testing.T, s *running) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addClient(t, s, "robot", set)
+	client := `{"client_id":"robot","confidential":true,"token_endpoint_auth_method":"private_key_jwt","grant_types":["client_credentials"],"scopes":["items:read"],"jwks":` + string(set) + `}`
+	s.admin(s.token("johndoe", "secret", ""), "POST", "/admin/v1/clients", client).want(t, 201)
 	delete(jwk, "use")
 	jwk["d"] = encode(private.Seed())
 	text, err := json.Marshal(jwk)
