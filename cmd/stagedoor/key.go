@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"time"
 
 	"github.com/stagedoor/stagedoor/server"
-	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/token"
 )
 
@@ -59,7 +57,7 @@ func (f secretFlag) fill(cfg *server.Config) (err error) {
 
 // withKeys runs f on the keys of the state, which must exist. A command that reads
 // no private key needs no secret, and has nil.
-func withKeys(ctx context.Context, e *env, secret *secretFlag, f func(context.Context, *server.Keys) error) error {
+func withKeys(ctx context.Context, e *env, secret *secretFlag, f func(*server.Keys) error) error {
 	cfg := server.DefaultConfig()
 	cfg.State = e.state
 	if secret != nil {
@@ -71,7 +69,7 @@ func withKeys(ctx context.Context, e *env, secret *secretFlag, f func(context.Co
 	if err != nil {
 		return err
 	}
-	err = f(account.WithActor(ctx, account.Actor{Kind: account.ActorOperator, ID: operatorName()}), keys)
+	err = f(keys)
 	if errors.Is(err, token.ErrKeyNotFound) {
 		err = fmt.Errorf("%w; `stagedoor key list` shows the keys there are", err)
 	}
@@ -79,14 +77,6 @@ func withKeys(ctx context.Context, e *env, secret *secretFlag, f func(context.Co
 		err = errors.Join(err, fmt.Errorf("closing the state: %w", closeErr))
 	}
 	return err
-}
-
-// operatorName is who sits at the command line, for the audit log.
-func operatorName() string {
-	if who, err := user.Current(); err == nil {
-		return who.Username
-	}
-	return ""
 }
 
 type keyListCmd struct {
@@ -102,7 +92,7 @@ A key that was retired, or has expired, is listed until the first rotation a mon
 
 // Run prints all keys, the signing one first. It needs no secret.
 func (c *keyListCmd) Run(ctx context.Context, e *env) error {
-	return withKeys(ctx, e, nil, func(ctx context.Context, keys *server.Keys) error {
+	return withKeys(ctx, e, nil, func(keys *server.Keys) error {
 		all, err := keys.List(ctx)
 		if err != nil {
 			return err
@@ -158,7 +148,7 @@ With --now others may refuse new tokens until they fetch the keys again. If a ne
 
 // Run makes the next key.
 func (c *keyRotateCmd) Run(ctx context.Context, e *env) error {
-	return withKeys(ctx, e, &c.secretFlag, func(ctx context.Context, keys *server.Keys) error {
+	return withKeys(ctx, e, &c.secretFlag, func(keys *server.Keys) error {
 		key, err := keys.Rotate(ctx, c.AtOnce)
 		if err != nil {
 			return err
@@ -191,7 +181,7 @@ func (*keyRetireCmd) Help() string {
 
 // Run asks, at a terminal and unless --yes is given, and retires the key.
 func (c *keyRetireCmd) Run(ctx context.Context, e *env) error {
-	return withKeys(ctx, e, nil, func(ctx context.Context, keys *server.Keys) error {
+	return withKeys(ctx, e, nil, func(keys *server.Keys) error {
 		if !c.Yes && isTerminal(e.stdin) {
 			sure, err := confirm(ctx, e, fmt.Sprintf("Refuse every token that %s has signed, and erase it?", printable(c.ID)))
 			if err != nil {
@@ -253,7 +243,7 @@ func (c *keyRekeyCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 	}
-	return withKeys(ctx, e, &c.secretFlag, func(ctx context.Context, keys *server.Keys) error {
+	return withKeys(ctx, e, &c.secretFlag, func(keys *server.Keys) error {
 		n, err := keys.Rekey(ctx, to)
 		if err != nil {
 			return err

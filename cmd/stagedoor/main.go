@@ -47,7 +47,9 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve login, tokens and protected routes."`
 	Init    initCmd    `cmd:"" help:"Write policies and data of your own to start from."`
 	User    userCmd    `cmd:"" help:"Administer accounts."`
+	Client  clientCmd  `cmd:"" help:"Administer clients: programs that ask for tokens."`
 	Key     keyCmd     `cmd:"" help:"Administer the keys that sign tokens."`
+	Audit   auditCmd   `cmd:"" help:"Show what happened: the audit log."`
 	Policy  policyCmd  `cmd:"" help:"Check, test and try policies."`
 	Token   tokenCmd   `cmd:"" help:"Look into tokens."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -77,7 +79,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	parser, err := newParser(&root, options,
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
-		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindTo(asOperator(ctx), (*context.Context)(nil)),
 	)
 	if err != nil {
 		fmt.Fprintln(stderr, "stagedoor:", err)

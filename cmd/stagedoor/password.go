@@ -89,6 +89,18 @@ func confirm(ctx context.Context, e *env, question string) (bool, error) {
 	return answer == "y" || answer == "yes", nil
 }
 
+// sure asks a person at a terminal, unless they have said --yes.
+func sure(ctx context.Context, e *env, yes bool, question string) error {
+	if yes || !isTerminal(e.stdin) {
+		return nil
+	}
+	answer, err := confirm(ctx, e, question)
+	if err == nil && !answer {
+		err = errors.New("not removed")
+	}
+	return err
+}
+
 var errInterrupted = errors.New("interrupted; nothing was changed")
 
 // interruptibly waits for f or for the end of ctx, whichever is first. A read

@@ -84,6 +84,7 @@ func (c *serveCmd) Run(ctx context.Context, e *env) (err error) {
 		}
 	}()
 	server.TuneMemory(e.logger)
+	ctx = asServer(ctx)
 	cfg := c.config(e.state)
 	if err := c.fill(&cfg); err != nil {
 		return err

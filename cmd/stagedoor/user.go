@@ -12,15 +12,16 @@ import (
 )
 
 type userCmd struct {
-	Add     userAddCmd     `cmd:"" help:"Add an account."`
-	List    userListCmd    `cmd:"" help:"List the accounts."`
-	Show    userShowCmd    `cmd:"" help:"Show one account."`
-	Set     userSetCmd     `cmd:"" help:"Change an account's roles, names or attributes."`
-	Disable userDisableCmd `cmd:"" help:"Shut an account out, with the tokens that it has."`
-	Enable  userEnableCmd  `cmd:"" help:"Let a disabled account in again."`
-	Passwd  userPasswdCmd  `cmd:"" help:"Set an account's password."`
-	Import  userImportCmd  `cmd:"" help:"Add accounts from JSON, with the hashes that they have."`
-	Remove  userRemoveCmd  `cmd:"" help:"Remove an account for good."`
+	Add      userAddCmd      `cmd:"" help:"Add an account."`
+	List     userListCmd     `cmd:"" help:"List the accounts."`
+	Show     userShowCmd     `cmd:"" help:"Show one account."`
+	Set      userSetCmd      `cmd:"" help:"Change an account's roles, names or attributes."`
+	Disable  userDisableCmd  `cmd:"" help:"Shut an account out, with the tokens that it has."`
+	Enable   userEnableCmd   `cmd:"" help:"Let a disabled account in again."`
+	Sessions userSessionsCmd `cmd:"" help:"List or end an account's sessions."`
+	Passwd   userPasswdCmd   `cmd:"" help:"Set an account's password."`
+	Import   userImportCmd   `cmd:"" help:"Add accounts from JSON, with the hashes that they have."`
+	Remove   userRemoveCmd   `cmd:"" help:"Remove an account for good."`
 }
 
 func (*userCmd) Help() string {

@@ -43,8 +43,8 @@ func (c *userAddCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	return withNewAccounts(ctx, e, account.Options{}, func(accounts *account.Directory) error {
-		a, err := accounts.Create(ctx, account.Account{
+	return withNewState(ctx, e, account.Options{}, func(s *state) error {
+		a, err := s.accounts.Create(ctx, account.Account{
 			Username: c.Name, Email: c.Email, FullName: c.FullName,
 			Roles: notEmpty(c.Role), Attributes: attributes,
 		}, password)
@@ -159,7 +159,7 @@ func (c *userEnableCmd) Run(ctx context.Context, e *env) error {
 type userPasswdCmd struct{ accountArg }
 
 func (*userPasswdCmd) Help() string {
-	return `The password is asked for twice without echo, or read as one line when standard input is no terminal. Tokens that are out already stay good.
+	return `The password is asked for twice without echo, or read as one line when standard input is no terminal. Whoever is logged in as the account has to log in again.
 
   stagedoor user passwd carol
   stagedoor user passwd carol < password.txt`
@@ -204,14 +204,8 @@ func (c *userRemoveCmd) Run(ctx context.Context, e *env) error {
 		if err != nil {
 			return err
 		}
-		if !c.Yes && isTerminal(e.stdin) {
-			sure, err := confirm(ctx, e, fmt.Sprintf("Remove the account %s (%s) for good?", printable(a.Username), a.ID))
-			if err != nil {
-				return err
-			}
-			if !sure {
-				return errors.New("not removed")
-			}
+		if err := sure(ctx, e, c.Yes, fmt.Sprintf("Remove the account %s (%s) for good?", printable(a.Username), a.ID)); err != nil {
+			return err
 		}
 		if err := accounts.Remove(ctx, a.ID); err != nil {
 			return err

@@ -39,7 +39,8 @@ func (c *userImportCmd) Run(ctx context.Context, e *env) error {
 	}
 	defer file.Close()
 	options := account.Options{MaxBcryptCost: c.MaxBcryptCost}
-	return withNewAccounts(ctx, e, options, func(accounts *account.Directory) error {
+	return withNewState(ctx, e, options, func(s *state) error {
+		accounts := s.accounts
 		names, err := accounts.Import(ctx, file)
 		if err != nil {
 			return err

@@ -39,8 +39,23 @@
 // Unicode form do not count), so nobody's username can be somebody else's
 // address, and the throttle counts one counter however a name is spelt.
 //
+// # Clients and sessions
+//
+// A [Client] is a program that asks for tokens; [Clients] administers them. A
+// [Session] is one login on one device: [Sessions] begins one, exchanges its refresh
+// tokens ([Sessions.Present], then [Presented.Rotate] once the policy has said yes)
+// and ends it. What ends before it expires is in [Revocations], which the gate asks
+// about each token. [Who] finds who the subject of a token is now, an account or a
+// client. What others have changed is known after a Reload.
+//
+// # Audit
+//
+// Every change writes its [Event] in its own transaction: without the event there
+// is no change. [WithActor] says by whom; [Events] reads the log.
+//
 // # Storage
 //
-// The package stores nothing itself: [Store] and [LoginStore] are the interfaces
-// that server/store implements.
+// The package stores nothing itself: [Store], [LoginStore], [ClientStore],
+// [SessionStore], [RevocationStore] and [EventStore] are the interfaces that
+// server/store implements.
 package account

@@ -1,8 +1,9 @@
 // Package store keeps what must survive a restart, in a SQLite database.
 //
 // [Open] makes or opens a database and brings its schema up to date; the [Store]
-// that it returns implements the interfaces of its users: account.Store,
-// account.LoginStore and token.KeyStore. It keeps a few named settings too.
+// that it returns implements the interfaces of its users: those of package account
+// (account.Store, LoginStore, ClientStore, SessionStore, RevocationStore, EventStore)
+// and token.KeyStore. It keeps a few named settings too.
 //
 // What a method wrote survives a kill -9 and a power cut once it has returned
 // (write-ahead log, synchronous=FULL). Several processes may have one database
