@@ -12,7 +12,7 @@ import (
 // back, by itself, with its session, or with the client that it was issued to.
 func revoked(clients *account.Clients, revocations *account.Revocations) func(context.Context, *token.Verified) (bool, error) {
 	return func(ctx context.Context, v *token.Verified) (bool, error) {
-		live, err := clients.Live(ctx, v.ClientID)
+		live, err := clients.Live(ctx, v.ClientID, v.IssuedAt)
 		if err != nil || !live {
 			return !live, err
 		}

@@ -7,21 +7,20 @@ import (
 	"strings"
 )
 
-// effects are what a change of an account brings with it: its events, and the end
-// of sessions where whoever has them may be somebody else now, or must be shut
-// out. The session keep goes on after a new password.
+// effects are what a change of an account brings with it: its events, and after a
+// new password the end of its sessions, but for keep: whoever has them may be
+// somebody else. A disabled account keeps its own: the policy refuses what they
+// ask for, says why, and lets them go on once it is enabled.
 func (d *Directory) effects(ctx context.Context, before, after *Account, keep string) (Effects, error) {
 	var effects Effects
 	var events []Event
-	password := before.PasswordHash != after.PasswordHash
-	if password {
+	if before.PasswordHash != after.PasswordHash {
 		events = append(events, accountEvent(AccountPasswordChanged, after))
 		effects.Revoke = &SessionRevocation{AccountID: after.ID, Except: keep, Reason: "the password was changed", At: after.UpdatedAt}
 	}
 	switch {
 	case !before.Disabled && after.Disabled:
 		events = append(events, accountEvent(AccountDisabled, after))
-		effects.Revoke = &SessionRevocation{AccountID: after.ID, Reason: "the account was disabled", At: after.UpdatedAt}
 	case before.Disabled && !after.Disabled:
 		events = append(events, accountEvent(AccountEnabled, after))
 	}

@@ -63,6 +63,9 @@ type Client struct {
 	Disabled  bool      `json:"disabled"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	// TokensFrom is when it was added, or last enabled again: tokens that were issued
+	// to it before are not good any more.
+	TokensFrom time.Time `json:"-"`
 }
 
 // ClientSecret is one that a client may prove itself with.

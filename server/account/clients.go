@@ -138,9 +138,10 @@ func (c *Clients) Subject(ctx context.Context, id string) (*authz.Subject, error
 	return k.subject, nil
 }
 
-// Live reports whether tokens that were issued by way of the client are good: it is
-// there, and not disabled. An error is the store's.
-func (c *Clients) Live(ctx context.Context, id string) (bool, error) {
+// Live reports whether a token that was issued by way of the client at a time is
+// good: the client is there, not disabled, and was neither removed nor disabled
+// since. An error is the store's.
+func (c *Clients) Live(ctx context.Context, id string, issued time.Time) (bool, error) {
 	if id == FirstPartyClient {
 		return true, nil
 	}
@@ -151,7 +152,8 @@ func (c *Clients) Live(ctx context.Context, id string) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("looking up a token's client: %w", err)
 	}
-	return !k.client.Disabled, nil
+	// A token says when it was issued in whole seconds.
+	return !k.client.Disabled && !issued.Before(k.client.TokensFrom.Truncate(time.Second)), nil
 }
 
 // List returns all stored clients, by id.
@@ -193,7 +195,7 @@ func (c *Clients) insert(ctx context.Context, client Client, secret string) (Cli
 		return Client{}, err
 	}
 	now := c.stamp.moment()
-	client.CreatedAt, client.UpdatedAt, client.Secrets = now, now, nil
+	client.CreatedAt, client.UpdatedAt, client.TokensFrom, client.Secrets = now, now, now, nil
 	if client.AuthMethod == AuthSecret {
 		if err := CheckClientSecret(secret); err != nil {
 			return Client{}, err
@@ -261,7 +263,10 @@ func (c *Clients) update(ctx context.Context, id string, change func(*Client) (a
 		if err != nil {
 			return err
 		}
-		client.ID, client.CreatedAt, client.UpdatedAt = before.ID, before.CreatedAt, c.stamp.moment()
+		client.ID, client.CreatedAt, client.UpdatedAt, client.TokensFrom = before.ID, before.CreatedAt, c.stamp.moment(), before.TokensFrom
+		if before.Disabled && !client.Disabled {
+			client.TokensFrom = client.UpdatedAt
+		}
 		if err := client.normalize(); err != nil {
 			return err
 		}

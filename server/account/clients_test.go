@@ -231,7 +231,7 @@ func TestTheBuiltInClient(t *testing.T) {
 	if err != nil || client.Confidential || !slices.Equal(client.Grants, []string{"password", "refresh_token"}) || !slices.Equal(client.Scopes, []string{"*"}) {
 		t.Errorf("%+v, %v", client, err)
 	}
-	if live, err := n.clients.Live(t.Context(), account.FirstPartyClient); err != nil || !live {
+	if live, err := n.clients.Live(t.Context(), account.FirstPartyClient, farFuture); err != nil || !live {
 		t.Errorf("%v, %v", live, err)
 	}
 	if _, err := n.clients.Subject(t.Context(), account.FirstPartyClient); !errors.Is(err, account.ErrClientNotFound) {
@@ -289,15 +289,15 @@ func TestDisablingAndRemovingAClientEndsItsSessions(t *testing.T) {
 			spared, kept := n.begin(carol.ID)
 			r.must(other.clients.Reload(t.Context()))
 			r.must(tc.end(n))
-			if live, err := n.clients.Live(t.Context(), "app"); err != nil || live {
+			if live, err := n.clients.Live(t.Context(), "app", farFuture); err != nil || live {
 				t.Errorf("at once: live %v, %v", live, err)
 			}
-			if live, err := other.clients.Live(t.Context(), "app"); err != nil || !live {
+			if live, err := other.clients.Live(t.Context(), "app", farFuture); err != nil || !live {
 				t.Errorf("elsewhere, before it has looked: live %v, %v", live, err)
 			}
 			r.must(other.clients.Reload(t.Context()))
 			r.must(other.revocations.Reload(t.Context()))
-			if live, err := other.clients.Live(t.Context(), "app"); err != nil || live {
+			if live, err := other.clients.Live(t.Context(), "app", farFuture); err != nil || live {
 				t.Errorf("elsewhere: live %v, %v", live, err)
 			}
 			for _, n := range []*node{n, other} {
@@ -330,7 +330,7 @@ func TestClientsInDoubt(t *testing.T) {
 	r.must(n.store.Close())
 	for what, err := range map[string]error{
 		"finding": func() error { _, err := n.clients.Find(t.Context(), "app"); return err }(),
-		"live":    func() error { _, err := n.clients.Live(t.Context(), "app"); return err }(),
+		"live":    func() error { _, err := n.clients.Live(t.Context(), "app", farFuture); return err }(),
 		"subject": func() error { _, err := n.clients.Subject(t.Context(), "app"); return err }(),
 	} {
 		if err == nil || errors.Is(err, account.ErrClientNotFound) {
@@ -358,4 +358,59 @@ func TestAnAssertionIsUsedOnce(t *testing.T) {
 	if rows := r.dump(t)["used_assertions"]; strings.Count(rows, "jti=") != 1 {
 		t.Errorf("what has expired is still there: %s", rows)
 	}
+}
+
+// farFuture is when a token was issued that no former life of a client matters to.
+var farFuture = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// TestTokensOfAFormerLife: what was issued to a client before it was removed, or
+// disabled, does not come back with it.
+func TestTokensOfAFormerLife(t *testing.T) {
+	r := newRig(t)
+	n := r.node()
+	add := func() {
+		t.Helper()
+		if _, _, err := n.clients.Create(t.Context(), account.Client{ID: "app"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set := func(disabled bool) {
+		t.Helper()
+		if _, err := n.clients.Update(t.Context(), "app", func(c *account.Client) error { c.Disabled = disabled; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live := func(issued time.Time, want bool, what string) {
+		t.Helper()
+		for _, n := range []*node{n, r.node()} {
+			if live, err := n.clients.Live(t.Context(), "app", issued); err != nil || live != want {
+				t.Errorf("%s: %v, %v, want %v", what, live, err, want)
+			}
+		}
+	}
+	second := func() time.Time { return r.clock.Now().Truncate(time.Second) } // as iat has it
+
+	add()
+	first := second()
+	live(first, true, "issued at once")
+	r.clock.advance(10 * time.Second)
+	set(true)
+	live(first, false, "while it is disabled")
+	r.clock.advance(10 * time.Second)
+	set(false)
+	live(first, false, "enabled again, an old token")
+	live(second(), true, "enabled again, a new token")
+	again := second()
+	r.clock.advance(10 * time.Second)
+	if _, err := n.clients.Update(t.Context(), "app", func(c *account.Client) error { c.Name = "App"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	live(again, true, "after another change")
+	if err := n.clients.Remove(t.Context(), "app"); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.advance(10 * time.Second)
+	add()
+	live(again, false, "added again, an old token")
+	live(second(), true, "added again, a new token")
 }

@@ -163,8 +163,8 @@ func (d *Directory) EnsureAccounts(ctx context.Context, accounts []Account) ([]s
 // Update hands the account to change and stores what becomes of it, in one
 // transaction: nobody else's change is lost, and an error of change leaves
 // everything as it was. change must be quick and must not use the directory. It
-// can't change the account's ID and CreatedAt. A new password, and being disabled,
-// end the account's sessions.
+// can't change the account's ID and CreatedAt. A new password ends the
+// account's sessions.
 func (d *Directory) Update(ctx context.Context, ref string, change func(*Account) error) (Account, error) {
 	return d.update(ctx, ref, "", change)
 }

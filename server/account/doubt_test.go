@@ -132,14 +132,14 @@ func TestWhatIsStoredHoldsThoughItCanNotBeReadBack(t *testing.T) {
 			t.Errorf("%s: %v, %v", what, revoked, err)
 		}
 	}
-	if live, err := clients.Live(t.Context(), "app"); err != nil || live {
+	if live, err := clients.Live(t.Context(), "app", farFuture); err != nil || live {
 		t.Errorf("the client: live %v, %v", live, err)
 	}
 	store.failQuestions = true
 	if _, err := revocations.Revoked(t.Context(), "another", ""); !errors.Is(err, errStorage) {
 		t.Errorf("whether another token is revoked: %v, want the store's error", err)
 	}
-	if live, err := clients.Live(t.Context(), "app"); !errors.Is(err, errStorage) || live {
+	if live, err := clients.Live(t.Context(), "app", farFuture); !errors.Is(err, errStorage) || live {
 		t.Errorf("whether the client is live: %v, %v, want the store's error", live, err)
 	}
 	store.failLists = false
@@ -148,7 +148,7 @@ func TestWhatIsStoredHoldsThoughItCanNotBeReadBack(t *testing.T) {
 	if revoked, err := revocations.Revoked(t.Context(), "jti", ""); err != nil || !revoked {
 		t.Errorf("when it can be read again: %v, %v", revoked, err)
 	}
-	if live, err := clients.Live(t.Context(), "app"); err != nil || live {
+	if live, err := clients.Live(t.Context(), "app", farFuture); err != nil || live {
 		t.Errorf("when it can be read again: live %v, %v", live, err)
 	}
 }

@@ -35,7 +35,7 @@ func TestAccountChangesAndWhatTheyEnd(t *testing.T) {
 		{"disabled", func(n *node, _ string) error {
 			_, err := n.directory.Update(n.r.t.Context(), "carol", change(func(a *account.Account) { a.Disabled = true }))
 			return err
-		}, []string{account.AccountDisabled}, true, false},
+		}, []string{account.AccountDisabled}, false, true},
 		{"a new password", func(n *node, _ string) error {
 			return n.directory.SetPassword(n.r.t.Context(), "carol", "another password")
 		}, []string{account.AccountPasswordChanged}, true, false},

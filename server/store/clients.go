@@ -15,11 +15,12 @@ import (
 // its own JSON leaves out.
 type clientDocument struct {
 	account.Client
-	Secrets []account.ClientSecret `json:"secrets,omitempty"`
+	Secrets    []account.ClientSecret `json:"secrets,omitempty"`
+	TokensFrom time.Time              `json:"tokens_from,omitzero"`
 }
 
 func encodeClient(client *account.Client) (string, error) {
-	text, err := json.Marshal(clientDocument{*client, client.Secrets})
+	text, err := json.Marshal(clientDocument{*client, client.Secrets, client.TokensFrom})
 	if err != nil {
 		return "", fmt.Errorf("encoding a client: %w", err)
 	}
@@ -38,7 +39,7 @@ func (s *Store) scanClient(row interface{ Scan(...any) error }) (account.Client,
 	if err := json.Unmarshal([]byte(text), &document); err != nil {
 		return account.Client{}, fmt.Errorf("decoding a client: %w", err)
 	}
-	document.Client.Secrets = document.Secrets
+	document.Client.Secrets, document.Client.TokensFrom = document.Secrets, document.TokensFrom
 	return document.Client, nil
 }
 

@@ -57,7 +57,7 @@ func (r *rules) check(claims map[string]any, now time.Time) (*Verified, lifetime
 	if err := life.check(now, r.leeway); err != nil {
 		return nil, lifetime{}, err
 	}
-	verified.Expiry = expiry
+	verified.IssuedAt, verified.Expiry = issued, expiry
 	return verified, life, nil
 }
 

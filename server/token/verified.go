@@ -25,6 +25,8 @@ type Verified struct {
 	External *authz.Subject
 	// KeyID says which of the issuer's keys signed the token.
 	KeyID string
+	// IssuedAt is iat; zero where a trusted issuer's token has none.
+	IssuedAt time.Time
 	// Expiry is exp. The token is good before it (plus the leeway), not at it.
 	Expiry time.Time
 	// Claims is the claims set, whole.
