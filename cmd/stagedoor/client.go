@@ -110,11 +110,15 @@ func (c *clientShowCmd) Run(ctx context.Context, e *env) error {
 			rows.row(l.name, dash(strings.Join(l.items, ", ")))
 		}
 		for i, secret := range client.Secrets {
-			until := "without end"
-			if !secret.ExpiresAt.IsZero() {
-				until = "until " + stamp(secret.ExpiresAt)
+			until := "good without end"
+			switch end := secret.ExpiresAt; {
+			case end.IsZero():
+			case e.now().Before(end):
+				until = "good until " + stamp(end)
+			default:
+				until = "ended " + stamp(end)
 			}
-			rows.row(fmt.Sprintf("secret %d", i+1), "made "+stamp(secret.CreatedAt)+", good "+until)
+			rows.row(fmt.Sprintf("secret %d", i+1), "made "+stamp(secret.CreatedAt)+", "+until)
 		}
 		rows.row("created", stamp(client.CreatedAt))
 		rows.row("changed", stamp(client.UpdatedAt))

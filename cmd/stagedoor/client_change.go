@@ -20,7 +20,7 @@ func (*clientRotateSecretCmd) Help() string {
   stagedoor client rotate-secret reports                  the former secret has leaked
   stagedoor client rotate-secret reports --overlap 24h    time to hand out the new one
 
-The tokens that the client has stay good; if its secret has leaked, and it must be shut out, disable it, too.`
+The tokens that the client has stay good until they expire: if the secret has leaked, ` + "`stagedoor client disable`" + ` keeps them out meanwhile.`
 }
 
 // Validate refuses an overlap that means nothing.
@@ -70,7 +70,7 @@ func (c *clientDisableCmd) Run(ctx context.Context, e *env) error {
 type clientEnableCmd struct{ clientArg }
 
 func (*clientEnableCmd) Help() string {
-	return `It may ask for tokens again. The sessions that ended when it was disabled stay ended.
+	return `It may ask for tokens again, and those that it has for itself and that have not expired are good again. The sessions that ended when it was disabled stay ended.
 
   stagedoor client enable reports`
 }
