@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
 )
@@ -12,7 +13,7 @@ type clientCmd struct {
 	Add          clientAddCmd          `cmd:"" help:"Register a client."`
 	List         clientListCmd         `cmd:"" help:"List the clients."`
 	Show         clientShowCmd         `cmd:"" help:"Show one client."`
-	Set          clientSetCmd          `cmd:"" help:"Change what a client may be granted."`
+	Set          clientSetCmd          `cmd:"" help:"Change what a client is called, or may be granted."`
 	RotateSecret clientRotateSecretCmd `cmd:"" help:"Give a client a new secret."`
 	Disable      clientDisableCmd      `cmd:"" help:"Shut a client out, with the tokens that it has."`
 	Enable       clientEnableCmd       `cmd:"" help:"Let a disabled client in again."`
@@ -21,6 +22,9 @@ type clientCmd struct {
 
 func (*clientCmd) Help() string {
 	return `A client is a program that asks for tokens: a service, or an application that people log in with. A confidential one proves itself with a secret or a key; a public one, such as a mobile app, has nothing to prove itself with. What a client may be granted is said here; whether it is, the policy decides.
+
+  stagedoor client add reports --grant client_credentials --scope items:read
+  stagedoor client rotate-secret reports --overlap 24h
 
 A request that names no client is made for the built-in one, stagedoor, which is not listed. The commands work on the state that --state names, also while a server runs with it: it follows within a second.`
 }
@@ -47,7 +51,11 @@ func (c *clientListCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 		if c.json() {
-			return writeJSON(e.stdout, list(all))
+			views := make([]clientView, len(all))
+			for i, client := range all {
+				views[i] = viewClient(client)
+			}
+			return writeJSON(e.stdout, views)
 		}
 		if len(all) == 0 {
 			fmt.Fprintln(e.stderr, "There are no clients yet but the built-in one; `stagedoor client add` adds one.")
@@ -72,7 +80,8 @@ func (*clientShowCmd) Help() string {
 	return `A secret is shown when it is made, and never again: only its hash is kept.
 
   stagedoor client show reports
-  stagedoor client show reports --output json`
+  stagedoor client show reports --output json
+  stagedoor client show stagedoor                 the built-in one`
 }
 
 // Run prints one client.
@@ -83,7 +92,7 @@ func (c *clientShowCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 		if c.json() {
-			return writeJSON(e.stdout, client)
+			return writeJSON(e.stdout, viewClient(client))
 		}
 		rows := newTable(e.stdout)
 		rows.row("id", client.ID)
@@ -101,16 +110,46 @@ func (c *clientShowCmd) Run(ctx context.Context, e *env) error {
 			rows.row(l.name, dash(strings.Join(l.items, ", ")))
 		}
 		for i, secret := range client.Secrets {
-			until := "without end"
-			if !secret.ExpiresAt.IsZero() {
-				until = "until " + stamp(secret.ExpiresAt)
+			until := "good without end"
+			switch end := secret.ExpiresAt; {
+			case end.IsZero():
+			case e.now().Before(end):
+				until = "good until " + stamp(end)
+			default:
+				until = "ended " + stamp(end)
 			}
-			rows.row(fmt.Sprintf("secret %d", i+1), "made "+stamp(secret.CreatedAt)+", good "+until)
+			rows.row(fmt.Sprintf("secret %d", i+1), "made "+stamp(secret.CreatedAt)+", "+until)
 		}
 		rows.row("created", stamp(client.CreatedAt))
 		rows.row("changed", stamp(client.UpdatedAt))
 		return rows.flush()
 	})
+}
+
+// clientView is a client as JSON shows it: with what is known of its secrets, and
+// the secret itself (RFC 7591 section 3.2.1) when it has just been made.
+type clientView struct {
+	account.Client
+	Secrets []clientSecretView `json:"secrets,omitempty"`
+	Secret  string             `json:"client_secret,omitempty"`
+}
+
+// clientSecretView is a secret without its hash.
+type clientSecretView struct {
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+func viewClient(client account.Client) clientView {
+	view := clientView{Client: client}
+	for _, secret := range client.Secrets {
+		view.Secrets = append(view.Secrets, clientSecretView{secret.CreatedAt, secret.ExpiresAt})
+	}
+	// The built-in client has no lists where it has nothing.
+	for _, items := range []*[]string{&view.Grants, &view.Scopes, &view.Roles, &view.Audiences, &view.RedirectURIs} {
+		*items = list(*items)
+	}
+	return view
 }
 
 func clientKind(client account.Client) string {

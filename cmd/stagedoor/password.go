@@ -62,7 +62,7 @@ func askSecret(ctx context.Context, e *env, prompt string) (string, error) {
 		return "", errors.Join(errInterrupted, term.Restore(terminal, before))
 	}
 	if errors.Is(err, io.EOF) {
-		return "", errors.New("no password was typed; nothing was changed")
+		return "", errors.New("nothing was typed; nothing was changed")
 	}
 	if err != nil {
 		return "", fmt.Errorf("asking for a password: %w", err)

@@ -251,6 +251,19 @@ func scriptKeyOf(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("no key is in the state %q: %v", args[0], keys)
 }
 
+func scriptCapture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME REGEXP")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	match := pattern.FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(match) != 2 {
+		ts.Fatalf("capture %q: not in what was printed last, or without one group:\n%s", args[1], ts.ReadFile("stdout"))
+	}
+	ts.Setenv(args[0], match[1])
+}
+
 func scriptHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	token, form, until := "", "", 0
 	for len(args) > 2 {

@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 //	login NAME PASSWORD    log in; sets $TOKEN. With ! the login must be refused
 //	http [-t TOKEN] [-d FORM] METHOD PATH
 //	                       ask the server; prints the status, the headers and the body
+//	capture NAME REGEXP    set $NAME to what the one group of REGEXP matches in what was printed last
 //	keyof STATE            set $KEY to the id of the key in that state
 //	exits CODE ARG...      run stagedoor and expect that exit code
 //	edit FILE OLD NEW      replace a text in a file, the way an editor saves: by rename
@@ -58,6 +59,7 @@ func TestScripts(t *testing.T) {
 			"http":      scriptHTTP,
 			"exits":     scriptExits,
 			"keyof":     scriptKeyOf,
+			"capture":   scriptCapture,
 			"edit":      scriptEdit,
 		},
 	})

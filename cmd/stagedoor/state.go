@@ -44,6 +44,9 @@ func withAccounts(ctx context.Context, e *env, f func(*account.Directory) error)
 	return withState(ctx, e, func(s *state) error { return f(s.accounts) })
 }
 
+// useState opens what the commands need in one place. Nothing is told of
+// revocations here: they are stored with the change that they belong to, and it is
+// the server that keeps them in memory.
 func useState(ctx context.Context, opened *store.Store, opts account.Options, f func(*state) error) error {
 	clients, err := account.OpenClients(ctx, opened, account.ClientOptions{})
 	if err == nil {

@@ -25,7 +25,7 @@ type userCmd struct {
 }
 
 func (*userCmd) Help() string {
-	return `The commands work on the state that --state names, also while a server runs with it: what they change holds for every request that starts after they return, on tokens issued before too.`
+	return `The commands work on the state that --state names, also while a server runs with it: within a second, what they change holds for every request, on tokens issued before too.`
 }
 
 // accountArg names the account that a command is about.

@@ -79,9 +79,9 @@ func (c *userAddCmd) refuseTaken(ctx context.Context, e *env) error {
 type userSetCmd struct {
 	accountArg
 	Username        *string  `help:"New username." placeholder:"NAME"`
-	Role            []string `help:"Roles of the account, instead of those that it has; repeat it for several, --role '' for none." placeholder:"ROLE"`
-	Email           *string  `help:"E-mail address; '' for none." placeholder:"ADDRESS"`
-	FullName        *string  `help:"Name for people to read; '' for none." placeholder:"NAME"`
+	Role            []string `help:"Roles of the account, instead of those that it has; repeat it for several, --role \"\" for none." placeholder:"ROLE"`
+	Email           *string  `help:"E-mail address; \"\" for none." placeholder:"ADDRESS"`
+	FullName        *string  `help:"Name for people to read; \"\" for none." placeholder:"NAME"`
 	Attribute       []string `help:"Attribute to set: KEY=TEXT, or KEY:=JSON." sep:"none" placeholder:"KEY=TEXT"`
 	RemoveAttribute []string `help:"Attribute to remove." sep:"none" placeholder:"KEY"`
 	policyDirs
@@ -131,7 +131,7 @@ func (c *userSetCmd) Run(ctx context.Context, e *env) error {
 type userDisableCmd struct{ accountArg }
 
 func (*userDisableCmd) Help() string {
-	return `A disabled account can't log in, and the tokens that it has open nothing any more. Nothing is lost; ` + "`stagedoor user enable`" + ` undoes it.
+	return `A disabled account can't log in, and the tokens that it has open nothing any more: whoever is logged in as it has to log in again once ` + "`stagedoor user enable`" + ` has let it in. Nothing else is lost.
 
   stagedoor user disable carol`
 }

@@ -13,7 +13,10 @@ type userSessionsCmd struct {
 }
 
 func (*userSessionsCmd) Help() string {
-	return `A session is one login on one device. It has the access tokens that came from the login, and a refresh token if the client may have one.`
+	return `A session is one login on one device. It has the access tokens that came from the login, and a refresh token if the client may have one. Clients that act for themselves have none: ` + "`stagedoor client disable`" + ` ends their tokens.
+
+  stagedoor user sessions list carol
+  stagedoor user sessions revoke carol --all`
 }
 
 type userSessionsListCmd struct {
@@ -65,9 +68,10 @@ type userSessionsRevokeCmd struct {
 }
 
 func (*userSessionsRevokeCmd) Help() string {
-	return `Whoever has the session must log in again; its tokens open nothing any more.
+	return `Whoever has the session must log in again; its access tokens and its refresh token open nothing any more. A server that runs with this state knows within a second.
 
-  stagedoor user sessions revoke carol 01K0EXAMPLE00000000000000X
+  stagedoor user sessions list carol
+  stagedoor user sessions revoke carol 01KB52ZQ1V8R4C6T9W0X3Y7H2M
   stagedoor user sessions revoke carol --all`
 }
 
@@ -104,7 +108,10 @@ func (c *userSessionsRevokeCmd) Run(ctx context.Context, e *env) error {
 			return err
 		}
 		if session.AccountID != a.ID {
-			return fmt.Errorf("the session %s is not one of %s; `stagedoor user sessions list` shows them", session.ID, printable(a.Username))
+			return fmt.Errorf("the session %s is not one of %s; `stagedoor user sessions list %s` shows them", session.ID, printable(a.Username), printable(a.Username))
+		}
+		if !session.RevokedAt.IsZero() {
+			return fmt.Errorf("the session %s of %s ended at %s already: %s", session.ID, printable(a.Username), stamp(session.RevokedAt), printable(session.RevokedReason))
 		}
 		if err := s.sessions.Revoke(ctx, session.ID, revokedByOperator); err != nil {
 			return err

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stagedoor/stagedoor/server/account"
+)
+
+// auditActions is what events tell of.
+func auditActions() []string {
+	return []string{
+		account.LoginSucceeded, account.LoginFailed,
+		account.TokenIssued, account.TokenRefreshed, account.TokenRefreshReused, account.TokenRevoked,
+		account.SessionRevoked,
+		account.AccountCreated, account.AccountChanged, account.AccountPasswordChanged,
+		account.AccountDisabled, account.AccountEnabled, account.AccountRemoved,
+		account.ClientCreated, account.ClientChanged, account.ClientSecretRotated,
+		account.ClientDisabled, account.ClientEnabled, account.ClientRemoved,
+		account.KeyCreated, account.KeyRotated, account.KeyRetired, account.KeyRekeyed,
+	}
+}
+
+// namedActions are the actions that somebody has named, by themselves or by what
+// stands before their dot.
+func namedActions(names []string) ([]string, error) {
+	var named []string
+	for _, name := range names {
+		found := false
+		for _, action := range auditActions() {
+			kind, _, _ := strings.Cut(action, ".")
+			if name == action || name == kind {
+				named, found = append(named, action), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("--action: there is no action %q, but %s", name, strings.Join(auditActions(), ", "))
+		}
+	}
+	return named, nil
+}
+
+// printEvents prints a table, in which accounts have their present names.
+func printEvents(ctx context.Context, e *env, s *state, events []account.Event) error {
+	names := accountNames{accounts: s.accounts, known: map[string]string{}}
+	rows := newTable(e.stdout)
+	rows.row("TIME", "ACTION", "OUTCOME", "ACTOR", "CLIENT", "ABOUT", "ADDRESS", "DETAILS")
+	for _, event := range events {
+		actor, err := names.of(ctx, event.ActorKind, event.ActorID)
+		if err != nil {
+			return err
+		}
+		whose, err := names.of(ctx, "account", event.AccountID)
+		if err != nil {
+			return err
+		}
+		about := join(event.TargetKind, event.TargetID)
+		if event.TargetKind == "" || event.TargetKind == "account" {
+			about = whose
+		}
+		if whose == about || whose == actor {
+			whose = "" // said already
+		}
+		rows.row(stamp(event.At), event.Action, event.Outcome, actor, dash(event.ClientID),
+			dash(about), dash(event.ClientIP), dash(details(event, whose)))
+	}
+	return rows.flush()
+}
+
+// accountNames looks each account up once.
+type accountNames struct {
+	accounts *account.Directory
+	known    map[string]string // by id
+}
+
+// of says who or what it is: an account by its name as long as it is there.
+func (n accountNames) of(ctx context.Context, kind, id string) (string, error) {
+	if kind != account.ActorAccount || id == "" {
+		return join(kind, id), nil
+	}
+	name, found := n.known[id]
+	if !found {
+		switch a, err := n.accounts.Find(ctx, id); {
+		case err == nil:
+			name = a.Username
+		case errors.Is(err, account.ErrNotFound):
+			name = id
+		default:
+			return "", err
+		}
+		n.known[id] = name
+	}
+	return join(kind, name), nil
+}
+
+// join is "kind:id", or what there is of it.
+func join(kind, id string) string {
+	if id == "" && kind == account.ActorAccount {
+		return ""
+	}
+	return strings.TrimSuffix(kind+":"+id, ":")
+}
+
+func details(event account.Event, whose string) string {
+	var parts []string
+	if whose != "" {
+		parts = append(parts, whose)
+	}
+	if event.Reason != "" {
+		parts = append(parts, "reason="+event.Reason)
+	}
+	for _, name := range slices.Sorted(maps.Keys(event.Details)) {
+		if value := event.Details[name]; value != "" {
+			parts = append(parts, name+"="+value)
+		}
+	}
+	return strings.Join(parts, " ")
+}
