@@ -70,7 +70,7 @@ func (c *clientDisableCmd) Run(ctx context.Context, e *env) error {
 type clientEnableCmd struct{ clientArg }
 
 func (*clientEnableCmd) Help() string {
-	return `It may ask for tokens again, and those that it has for itself and that have not expired are good again. The sessions that ended when it was disabled stay ended.
+	return `It may ask for tokens again. Those that were issued before it was disabled, and the sessions that ended then, do not come back.
 
   stagedoor client enable reports`
 }
