@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/stagedoor/stagedoor/server/account"
@@ -105,18 +106,24 @@ func join(kind, id string) string {
 	return strings.TrimSuffix(kind+":"+id, ":")
 }
 
+// details are the rest of an event, as NAME=VALUE.
 func details(event account.Event, whose string) string {
 	var parts []string
 	if whose != "" {
 		parts = append(parts, whose)
 	}
-	if event.Reason != "" {
-		parts = append(parts, "reason="+event.Reason)
-	}
-	for _, name := range slices.Sorted(maps.Keys(event.Details)) {
-		if value := event.Details[name]; value != "" {
-			parts = append(parts, name+"="+value)
+	add := func(name, value string) {
+		switch {
+		case value == "":
+			return
+		case strings.ContainsAny(value, ` "=`): // or it could pass for two
+			value = strconv.Quote(value)
 		}
+		parts = append(parts, name+"="+value)
+	}
+	add("reason", event.Reason)
+	for _, name := range slices.Sorted(maps.Keys(event.Details)) {
+		add(name, event.Details[name])
 	}
 	return strings.Join(parts, " ")
 }

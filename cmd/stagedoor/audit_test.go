@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/stagedoor/stagedoor/server/account"
 )
 
 // TestAuditActions reads the actions that there are where they are declared: one
@@ -59,5 +61,15 @@ func TestMoment(t *testing.T) {
 				t.Errorf("%q is %v, %v, want %v", test.text, got, err, test.want)
 			}
 		})
+	}
+}
+
+func TestDetailsAreToldApart(t *testing.T) {
+	event := account.Event{Reason: "credentials", Details: map[string]string{
+		"empty": "", "scope": "a b", "username": `x" admin=yes`, "plain": "items:read",
+	}}
+	const want = `account:carol reason=credentials plain=items:read scope="a b" username="x\" admin=yes"`
+	if got := details(event, "account:carol"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
