@@ -131,7 +131,7 @@ func (c *userSetCmd) Run(ctx context.Context, e *env) error {
 type userDisableCmd struct{ accountArg }
 
 func (*userDisableCmd) Help() string {
-	return `A disabled account can't log in, and the tokens that it has open nothing any more: whoever is logged in as it has to log in again once ` + "`stagedoor user enable`" + ` has let it in. Nothing else is lost.
+	return `A disabled account can't log in, and the tokens that it has open nothing any more. Nothing is lost; ` + "`stagedoor user enable`" + ` undoes it, and whoever was logged in is again. To log them out for good, ` + "`stagedoor user sessions revoke`" + `.
 
   stagedoor user disable carol`
 }
