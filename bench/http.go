@@ -68,7 +68,7 @@ const (
 	rowOPA       = "opa run --server"
 	// evenGC gives a server Stagedoor's garbage collection, and evenly is behind the
 	// name of its row.
-	evenGC = "GOGC=400"
+	evenGC = "GOGC=350"
 	evenly = " with " + evenGC
 )
 

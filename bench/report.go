@@ -122,8 +122,8 @@ func renderMain(r *result) string {
 			}
 			rows = append(rows, []string{v.What, v.Must, v.Aim, v.Measured, word, v.Even})
 		}
-		table(p, []string{"", "must", "aim", "measured", "met", "GOGC=400 on both sides"}, rows)
-		p.WriteString("Measured is each program with the garbage collection that it has by itself: Stagedoor sets GOGC to 400, bare Gin and opa have Go's default, 100. The last column is the ratio where they are given 400, too. Quotients of rows are medians of each round's. A MB is 10^6 bytes.\n\n")
+		table(p, []string{"", "must", "aim", "measured", "met", "GOGC=350 on both sides"}, rows)
+		p.WriteString("Measured is each program with the garbage collection that it has by itself: Stagedoor sets GOGC to 350, bare Gin and opa have Go's default, 100. The last column is the ratio where they are given 350, too. Quotients of rows are medians of each round's. A MB is 10^6 bytes.\n\n")
 	}
 	renderShort(p, r)
 	if len(r.HTTP) > 0 {
@@ -161,7 +161,7 @@ func renderRows(p *strings.Builder, all []row) {
 }
 
 func renderRowNotes(p *strings.Builder, r *result) {
-	fmt.Fprintf(p, `Every row but opa's asks for GET /items/{id} with the same headers and a token of its own kind (Ed25519, as a login issues it), and gets the same body; the state holds %d accounts. Each account has a role that no other has, so no two subjects share a decision under the default policy. The bare servers set the headers of an application, and not the ids of request and decision, which are part of what Stagedoor costs. Garbage collection is each program's own: GOGC is 400 in Stagedoor, and Go's default, 100, in the others but where a row says that it is 400 there, too.
+	fmt.Fprintf(p, `Every row but opa's asks for GET /items/{id} with the same headers and a token of its own kind (Ed25519, as a login issues it), and gets the same body; the state holds %d accounts. Each account has a role that no other has, so no two subjects share a decision under the default policy. The bare servers set the headers of an application, and not the ids of request and decision, which are part of what Stagedoor costs. Garbage collection is each program's own: GOGC is 350 in Stagedoor, and Go's default, 100, in the others but where a row says that it is 350 there, too.
 
 - one subject: the same request all the time.
 - mixed load: %d subjects × %d paths, the pairs drawn by Zipf's law, s = 1.1.

@@ -48,7 +48,7 @@ func TestSmoke(t *testing.T) {
 	if got, least := len(r.Verdicts), 19; got < least {
 		t.Errorf("%d verdicts, want at least %d: %+v", got, least, r.Verdicts)
 	}
-	for _, want := range []string{"A provisional run", "### What must hold", "GOGC=400 on both sides", "### Where a figure falls short", rowWarm, rowOPA, "### Growth", "### Reloads under load"} {
+	for _, want := range []string{"A provisional run", "### What must hold", "GOGC=350 on both sides", "### Where a figure falls short", rowWarm, rowOPA, "### Growth", "### Reloads under load"} {
 		if !strings.Contains(renderMain(&r), want) {
 			t.Errorf("the page lacks %q", want)
 		}

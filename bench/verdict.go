@@ -13,7 +13,7 @@ type verdict struct {
 	Must     string `json:"must"`
 	Aim      string `json:"aim"`
 	Measured string `json:"measured"`
-	// Even is the same with GOGC=400 on both sides, where the other has another one
+	// Even is the same with GOGC=350 on both sides, where the other has another one
 	// of its own.
 	Even string `json:"even,omitempty"`
 	Met  string `json:"met"` // "aim", "must" or "no"

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// gcPercent lets the heap grow to five times what is live before it is
-	// collected. A gate makes little that lives, so collecting it rarely costs a few
+	// gcPercent lets the heap grow to four and a half times what is live before it
+	// is collected. A gate makes little that lives, so collecting it rarely costs a few
 	// megabytes and gives a quarter more requests per second; a higher value adds
 	// nothing (docs/operations.md).
-	gcPercent = 400
+	gcPercent = 350
 	// memoryShare of the cgroup's limit is what Go may use; the rest is for what Go
 	// does not count.
 	memoryShare = 0.9
@@ -40,7 +40,7 @@ func releaseMemory(ctx context.Context) {
 	}
 }
 
-// TuneMemory sets the garbage collector of this process for serving: GOGC 400,
+// TuneMemory sets the garbage collector of this process for serving: GOGC 350,
 // and a memory limit of nine tenths of the cgroup's, where there is one. What the
 // environment says (GOGC, GOMEMLIMIT) stands. It changes the whole process, so it
 // is for the program and not for [New]: a program that has a Server in it may want

@@ -23,13 +23,13 @@ func TestTuneMemory(t *testing.T) {
 		limit       int64 // GOMEMLIMIT afterwards
 		log         string
 	}{
-		{"no cgroup", nil, fails(memlimit.ErrNoCgroup), 400, math.MaxInt64, "gogc=400 gogc_from=default memory_limit=none"},
-		{"a system without cgroups", nil, fails(memlimit.ErrCgroupsNotSupported), 400, math.MaxInt64, "memory_limit=none"},
-		{"a cgroup without a limit", nil, fails(memlimit.ErrNoLimit), 400, math.MaxInt64, "memory_limit=none"},
-		{"a cgroup's limit", nil, memlimit.Limit(1_000_000_000), 400, 900_000_000, "memory_limit=900000000 memory_limit_from=cgroup"},
+		{"no cgroup", nil, fails(memlimit.ErrNoCgroup), 350, math.MaxInt64, "gogc=350 gogc_from=default memory_limit=none"},
+		{"a system without cgroups", nil, fails(memlimit.ErrCgroupsNotSupported), 350, math.MaxInt64, "memory_limit=none"},
+		{"a cgroup without a limit", nil, fails(memlimit.ErrNoLimit), 350, math.MaxInt64, "memory_limit=none"},
+		{"a cgroup's limit", nil, memlimit.Limit(1_000_000_000), 350, 900_000_000, "memory_limit=900000000 memory_limit_from=cgroup"},
 		{"GOGC in the environment", map[string]string{"GOGC": "50"}, memlimit.Limit(1_000_000_000), 50, 900_000_000, "gogc=50 gogc_from=environment"},
-		{"GOMEMLIMIT in the environment", map[string]string{"GOMEMLIMIT": "3GiB"}, memlimit.Limit(1_000_000_000), 400, 3 << 30, "memory_limit=3221225472 memory_limit_from=environment"},
-		{"a cgroup that can't be read", nil, fails(errors.New("broken mountinfo")), 400, math.MaxInt64, "level=WARN"},
+		{"GOMEMLIMIT in the environment", map[string]string{"GOMEMLIMIT": "3GiB"}, memlimit.Limit(1_000_000_000), 350, 3 << 30, "memory_limit=3221225472 memory_limit_from=environment"},
+		{"a cgroup that can't be read", nil, fails(errors.New("broken mountinfo")), 350, math.MaxInt64, "level=WARN"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// What the runtime would have read at the process's start.
