@@ -64,6 +64,13 @@ func (r *rig) clock() time.Time {
 	return r.now
 }
 
+// pass lets time pass.
+func (r *rig) pass(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.now = r.now.Add(d)
+}
+
 // Verify implements the gate's Tokens.
 func (r *rig) Verify(_ context.Context, raw string) (*token.Verified, error) {
 	r.mu.Lock()

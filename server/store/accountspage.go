@@ -30,7 +30,9 @@ func (s *Store) AccountsPage(ctx context.Context, query account.Query) (_ []acco
 		where("replace(roles, ?, '') <> roles", string(role))
 	}
 	if query.Text != "" {
-		where("replace(lower(username || ' ' || email || ' ' || full_name), ?, '') <> lower(username || ' ' || email || ' ' || full_name)", strings.ToLower(query.Text))
+		// The database lowers both sides: SQLite knows the case of ASCII's letters only,
+		// and what was lowered here would not be found there.
+		where("(replace(lower(username), lower(?), '') <> lower(username) OR replace(lower(email), lower(?), '') <> lower(email) OR replace(lower(full_name), lower(?), '') <> lower(full_name))", query.Text)
 	}
 	text := selectAccount + ` WHERE ` + strings.Join(conditions, " AND ") + ` ORDER BY id`
 	if query.Limit > 0 {

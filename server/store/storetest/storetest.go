@@ -41,6 +41,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Open) {
 	}{
 		{"accounts are kept whole", accountsAreKeptWhole},
 		{"accounts are found by id and by identity", accountsAreFound},
+		{"accounts are listed by page", accountsAreListedByPage},
 		{"a batch with a conflict inserts nothing", conflictInsertsNothing},
 		{"an update is one transaction", updateIsOneTransaction},
 		{"an update moves the names", updateMovesNames},
