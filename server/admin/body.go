@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"strconv"
@@ -41,6 +42,9 @@ func readPatch[T any](c *call) (func(item T) (T, error), error) {
 	if patch.Kind() != '{' {
 		return nil, fault(http.StatusBadRequest, "the body must be a JSON object: a merge patch (RFC 7396) with the members that change")
 	}
+	if err := knownNulls[T](patch); err != nil {
+		return nil, err
+	}
 	return func(item T) (T, error) {
 		var patched T
 		before, err := json.Marshal(item)
@@ -53,6 +57,21 @@ func readPatch[T any](c *call) (func(item T) (T, error), error) {
 		}
 		return patched, decode(after, &patched)
 	}, nil
+}
+
+// knownNulls refuses a null for what an item does not have: to take that away changes
+// nothing, but whoever asks for it is mistaken.
+func knownNulls[T any](patch jsontext.Value) error {
+	var changes map[string]jsontext.Value
+	if err := json.Unmarshal(patch, &changes); err != nil {
+		return malformed(err)
+	}
+	maps.DeleteFunc(changes, func(_ string, change jsontext.Value) bool { return change.Kind() != 'n' })
+	nulls, err := json.Marshal(changes)
+	if err != nil {
+		return err
+	}
+	return decode(nulls, new(T))
 }
 
 // merge is MergePatch of RFC 7396 section 2.
@@ -104,15 +123,30 @@ func readText(c *call, mediaTypes ...string) (jsontext.Value, error) {
 		}
 		return nil, fault(http.StatusBadRequest, "the body could not be read to its end")
 	}
-	text := jsontext.Value(body)
-	if !text.IsValid() {
-		return nil, fault(http.StatusBadRequest, "the body is not one JSON value in UTF-8 without members that come twice")
+	var text jsontext.Value
+	if err := json.Unmarshal(body, &text); err != nil {
+		return nil, malformed(err)
 	}
 	if tooDeep(body) {
 		return nil, fault(http.StatusBadRequest, "the body is nested deeper than %d levels", maxDepth)
 	}
 	return text, nil
 }
+
+// malformed says what is wrong with a body that can't be read as JSON.
+func malformed(err error) error {
+	var syntactic *jsontext.SyntacticError
+	if errors.Is(err, jsontext.ErrDuplicateName) && errors.As(err, &syntactic) {
+		return fault(http.StatusBadRequest, "%q comes twice", where(syntactic.JSONPointer))
+	}
+	return fault(http.StatusBadRequest, "the body is not one JSON value in UTF-8")
+}
+
+// where names a member in a message.
+func where(at jsontext.Pointer) string { return strings.TrimPrefix(string(at), "/") }
+
+// errNoObject is the answer to a body that is another kind of value.
+var errNoObject = &refusal{http.StatusBadRequest, "the body must be a JSON object of the members that the documentation names"}
 
 // tooDeep looks at JSON that is valid.
 func tooDeep(text []byte) bool {
@@ -136,21 +170,23 @@ func tooDeep(text []byte) bool {
 }
 
 func decode(text jsontext.Value, into any) error {
+	if text.Kind() != '{' {
+		return errNoObject // null, too, which json takes for an object without members
+	}
 	err := json.Unmarshal(text, into, json.RejectUnknownMembers(true))
 	if err == nil {
 		return nil
 	}
 	var semantic *json.SemanticError
 	if errors.As(err, &semantic) {
-		where := strings.TrimPrefix(string(semantic.JSONPointer), "/")
-		switch {
+		switch member := where(semantic.JSONPointer); {
 		case errors.Is(err, json.ErrUnknownName):
-			return fault(http.StatusBadRequest, "%q is no member that can be set here", where)
-		case where != "":
-			return fault(http.StatusBadRequest, "%q has a value of the wrong type", where)
+			return fault(http.StatusBadRequest, "%q is no member that can be set here", member)
+		case member != "":
+			return fault(http.StatusBadRequest, "%q has a value of the wrong type", member)
 		}
 	}
-	return fault(http.StatusBadRequest, "the body must be a JSON object of the members that the documentation names")
+	return errNoObject
 }
 
 // limitOf reads the parameter limit.
