@@ -158,6 +158,8 @@ func explain(err error) (status int, detail string) {
 		return http.StatusConflict, "the key signs, and no other one does: rotate first, with {\"now\": true}"
 	case errors.Is(err, token.ErrKeyRetired):
 		return http.StatusConflict, token.ErrKeyRetired.Error()
+	case errors.Is(err, token.ErrKeyOfFile):
+		return http.StatusConflict, token.ErrKeyOfFile.Error()
 	case errors.Is(err, token.ErrRotationPending):
 		return http.StatusConflict, "the next key is published already; to have it sign at once, send {\"now\": true}"
 	case errors.As(err, &busy):

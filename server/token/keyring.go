@@ -213,8 +213,9 @@ func (k *Keyring) JWKS() []byte {
 	return jwks
 }
 
-// errConfigured: the key is not one that we could change.
-var errConfigured = errors.New("tokens are signed with the HS256 secret of a file: to change it, replace the file and restart the server")
+// ErrKeyOfFile means that tokens are signed with a secret that was given, which is not
+// ours to change.
+var ErrKeyOfFile = errors.New("tokens are signed with the HS256 secret of a file: to change it, replace the file and restart the server")
 
 // Keys lists the keys of the store; see [KeyAdmin.List].
 func (k *Keyring) Keys(ctx context.Context) ([]KeyStatus, error) { return k.admin.List(ctx) }
@@ -222,7 +223,7 @@ func (k *Keyring) Keys(ctx context.Context) ([]KeyStatus, error) { return k.admi
 // Rotate makes the successor of the signing key; see [KeyAdmin.Rotate].
 func (k *Keyring) Rotate(ctx context.Context, atOnce bool) (Key, error) {
 	if k.configured != nil {
-		return Key{}, errConfigured
+		return Key{}, ErrKeyOfFile
 	}
 	next, err := k.admin.Rotate(ctx, atOnce)
 	if err != nil {
