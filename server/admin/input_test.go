@@ -145,10 +145,11 @@ func FuzzBody(f *testing.F) {
 			f.Add(uint8(route), body)
 		}
 	}
+	r := open(f, token.KeyringOptions{})
+	root := r.rooted()
+	routes := bodied(r, root)
 	f.Fuzz(func(t *testing.T, which uint8, body string) {
-		r := open(t, token.KeyringOptions{})
-		root := r.rooted()
-		routes := bodied(r, root)
+		r.t = t // of each input in turn
 		route := routes[int(which)%len(routes)]
 		a := r.call(root, route.method, route.path, body, "If-Match", "*")
 		if a.Code >= 500 {

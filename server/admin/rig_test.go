@@ -41,7 +41,7 @@ var shipped = sync.OnceValues(func() (*policy.Engine, error) {
 // rig is the interface with every real part behind a gate; only tokens are taken at
 // their word.
 type rig struct {
-	t           *testing.T
+	t           testing.TB
 	handler     http.Handler
 	database    *store.Store
 	accounts    *account.Directory
@@ -82,7 +82,7 @@ func (r *rig) Verify(_ context.Context, raw string) (*token.Verified, error) {
 }
 
 // open builds a rig with one administrator, root.
-func open(t *testing.T, keys token.KeyringOptions) *rig {
+func open(t testing.TB, keys token.KeyringOptions) *rig {
 	t.Helper()
 	ctx := t.Context()
 	r := &rig{t: t, tokens: map[string]*token.Verified{}, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
@@ -165,7 +165,7 @@ func (r *rig) session(accountID string) string {
 // answer is what came back.
 type answer struct {
 	*httptest.ResponseRecorder
-	t    *testing.T
+	t    testing.TB
 	what string
 }
 
