@@ -202,18 +202,25 @@ func (e *Events) Purge(ctx context.Context, retention time.Duration) (int, error
 type stamp struct {
 	now  func() time.Time
 	rand io.Reader
+	// ordered makes the ids of events grow, also within a millisecond: those of one
+	// change have one time, and are listed in the order in which they were made.
+	ordered *ulid.LockedMonotonicReader
 }
 
 func newStamp(now func() time.Time, random io.Reader) stamp {
-	return stamp{now: orTimeNow(now), rand: orCryptoRand(random)}
+	s := stamp{now: orTimeNow(now), rand: orCryptoRand(random)}
+	s.ordered = &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(s.rand, 0)}
+	return s
 }
 
 // moment is now, as exactly as a store keeps it.
 func (s stamp) moment() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
-// id makes a ULID.
-func (s stamp) id() (string, error) {
-	id, err := ulid.New(ulid.Timestamp(s.now()), s.rand)
+// id makes a ULID that nobody can guess from another.
+func (s stamp) id() (string, error) { return s.newID(s.now(), s.rand) }
+
+func (stamp) newID(at time.Time, random io.Reader) (string, error) {
+	id, err := ulid.New(ulid.Timestamp(at), random)
 	if err != nil {
 		return "", fmt.Errorf("making an id: %w", err)
 	}
@@ -226,7 +233,7 @@ func (s stamp) events(ctx context.Context, events []Event) ([]Event, error) {
 	actor, now := ActorFrom(ctx), s.moment()
 	stamped := make([]Event, len(events))
 	for i, e := range events {
-		id, err := s.id()
+		id, err := s.newID(now, s.ordered)
 		if err != nil {
 			return nil, err
 		}

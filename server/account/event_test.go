@@ -170,3 +170,18 @@ func TestEventsAreStamped(t *testing.T) {
 		t.Errorf("purged %d, %v", purged, err)
 	}
 }
+
+func TestEventsOfOneMomentAreListedInOrder(t *testing.T) {
+	r := newRig(t)
+	n := r.node()
+	actions := []string{account.ClientDisabled, account.ClientChanged, account.AccountChanged, account.KeyRotated}
+	for range 10 { // the clock stands
+		r.must(n.events.Record(t.Context(), account.Event{Action: actions[0]}, account.Event{Action: actions[1]}))
+		r.must(n.events.Record(t.Context(), account.Event{Action: actions[2]}, account.Event{Action: actions[3]}))
+	}
+	got := n.actions(account.EventQuery{})
+	slices.Reverse(got)
+	if want := slices.Repeat(actions, 10); !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
