@@ -201,6 +201,8 @@ func TestAdminAccounts(t *testing.T) {
 			{"an unknown client", "GET", "/admin/v1/clients/nobody", "", 404, "no such item"},
 			{"an unknown key", "DELETE", "/admin/v1/keys/nothing", "", 404, "no such item"},
 			{"a time", "GET", "/admin/v1/events?since=yesterday", "", 400, "since"},
+			{"an action", "GET", "/admin/v1/events?action=logn", "", 400, "login.failed"},
+			{"a kind of actor", "GET", "/admin/v1/events?actor_kind=robot", "", 400, "actor_kind"},
 			{"an outcome", "GET", "/admin/v1/events?outcome=maybe", "", 400, "outcome"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
@@ -226,6 +228,15 @@ func TestAdminAccounts(t *testing.T) {
 		me := s.call("GET", "/users/me", admin, "").text(t, "id")
 		if !strings.Contains(events.body, `"actor_kind":"account","actor_id":"`+me+`"`) || !strings.Contains(events.body, `"client_ip":"127.0.0.1"`) {
 			t.Error("johndoe is not named as the actor")
+		}
+		for query, found := range map[string]bool{
+			"actor=" + me + "&action=account": true, "actor=" + me + "&actor_kind=account&action=account.removed": true,
+			"actor=" + me + "&actor_kind=client": false, "actor=nobody": false, "actor_kind=operator": false,
+		} {
+			got := s.admin(admin, "GET", "/admin/v1/events?account="+id+"&"+query, "").want(t, 200)
+			if strings.Contains(got.body, "account.removed") != found {
+				t.Errorf("%s: %s", query, got.body)
+			}
 		}
 		for _, secret := range []string{"horse", "argon2", "eyJ"} {
 			if strings.Contains(events.body, secret) {

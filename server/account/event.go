@@ -17,7 +17,7 @@ type Event struct {
 	// ID is a ULID.
 	ID string    `json:"id"`
 	At time.Time `json:"at"`
-	// Action is one of the constants below, such as "login.succeeded".
+	// Action is one of [Actions], such as "login.succeeded".
 	Action  string `json:"action"`
 	Outcome string `json:"outcome"`
 	// Reason is a code that says why an action failed, or was taken; it may be
@@ -42,37 +42,6 @@ type Event struct {
 	Details map[string]string `json:"details,omitempty"`
 }
 
-// What events tell of.
-const (
-	LoginSucceeded = "login.succeeded"
-	LoginFailed    = "login.failed"
-
-	TokenIssued        = "token.issued"
-	TokenRefreshed     = "token.refreshed"
-	TokenRefreshReused = "token.refresh_reused"
-	TokenRevoked       = "token.revoked"
-	SessionRevoked     = "session.revoked"
-
-	AccountCreated         = "account.created"
-	AccountChanged         = "account.changed"
-	AccountPasswordChanged = "account.password_changed"
-	AccountDisabled        = "account.disabled"
-	AccountEnabled         = "account.enabled"
-	AccountRemoved         = "account.removed"
-
-	ClientCreated       = "client.created"
-	ClientChanged       = "client.changed"
-	ClientSecretRotated = "client.secret_rotated"
-	ClientDisabled      = "client.disabled"
-	ClientEnabled       = "client.enabled"
-	ClientRemoved       = "client.removed"
-
-	KeyCreated = "key.created"
-	KeyRotated = "key.rotated"
-	KeyRetired = "key.retired"
-	KeyRekeyed = "key.rekeyed"
-)
-
 // The outcomes of events.
 const (
 	Success = "success"
@@ -83,6 +52,7 @@ const (
 const (
 	ActorAccount   = "account"
 	ActorClient    = "client"
+	ActorExternal  = "external" // by the id and the name of its issuer
 	ActorOperator  = "operator"
 	ActorAnonymous = "anonymous"
 	ActorServer    = "server"
@@ -134,9 +104,11 @@ type EventQuery struct {
 	// Since and Until bound At: Since <= At < Until.
 	Since, Until time.Time
 	Actions      []string
-	AccountID    string
-	ClientID     string
-	Outcome      string
+	// ActorKind and ActorID are who did it: all of a kind, or one.
+	ActorKind, ActorID string
+	AccountID          string
+	ClientID           string
+	Outcome            string
 	// Before is the id of an event; those that come after it in the list are
 	// wanted.
 	Before string
