@@ -29,7 +29,7 @@ func (*auditCmd) Help() string {
 
   stagedoor audit
   stagedoor audit --action login.failed --since 1h
-  stagedoor audit --action client --action key --since 7d             all changes of clients and keys
+  stagedoor audit --action client --action key --since 7d             all about clients and keys
   stagedoor audit --actor operator                                        what was done at the command line
   stagedoor audit --account carol --since 2026-11-01 --limit 1000
   stagedoor audit --output json | jq -r '.[] | select(.actor_kind == "operator") | .action'

@@ -26,6 +26,8 @@ const (
 	ClientDisabled      = "client.disabled"
 	ClientEnabled       = "client.enabled"
 	ClientRemoved       = "client.removed"
+	// ClientAuthFailed is a client that could not prove who it is.
+	ClientAuthFailed = "client.authentication_failed"
 
 	KeyCreated = "key.created"
 	KeyRotated = "key.rotated"
@@ -39,7 +41,7 @@ func Actions() []string {
 		LoginSucceeded, LoginFailed,
 		TokenIssued, TokenRefreshed, TokenRefreshReused, TokenRevoked, SessionRevoked,
 		AccountCreated, AccountChanged, AccountPasswordChanged, AccountDisabled, AccountEnabled, AccountRemoved,
-		ClientCreated, ClientChanged, ClientSecretRotated, ClientDisabled, ClientEnabled, ClientRemoved,
+		ClientCreated, ClientChanged, ClientSecretRotated, ClientDisabled, ClientEnabled, ClientRemoved, ClientAuthFailed,
 		KeyCreated, KeyRotated, KeyRetired, KeyRekeyed,
 	}
 }
