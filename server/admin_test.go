@@ -198,6 +198,7 @@ func TestAdminAccounts(t *testing.T) {
 			{"an unknown grant", "POST", "/admin/v1/clients", `{"client_id":"x","grant_types":["implicit"]}`, 400, "grant_types"},
 			{"the built-in client", "PATCH", "/admin/v1/clients/stagedoor", `{"disabled":true}`, 400, "built-in"},
 			{"an overlap", "POST", "/admin/v1/clients/demo-service/secret", `{"overlap":-1}`, 400, "overlap"},
+			{"the built-in client, removed", "DELETE", "/admin/v1/clients/stagedoor", "", 400, "built-in"},
 			{"an unknown client", "GET", "/admin/v1/clients/nobody", "", 404, "no such item"},
 			{"an unknown key", "DELETE", "/admin/v1/keys/nothing", "", 404, "no such item"},
 			{"a time", "GET", "/admin/v1/events?since=yesterday", "", 400, "since"},
@@ -324,6 +325,9 @@ func TestAdminClientsAndKeys(t *testing.T) {
 	s.call("GET", "/items/", token, "").want(t, 200)
 	if a := s.admin(admin, "GET", clients+"/reports", "").want(t, 200); strings.Contains(a.body, secret) || strings.Contains(a.body, "sha256") || a.Header.Get("ETag") != created.Header.Get("ETag") {
 		t.Errorf("%s %s", a.Header.Get("ETag"), a.body)
+	}
+	if a := s.admin(admin, "GET", clients+"/stagedoor", "").want(t, 200); strings.Contains(a.body, "null") {
+		t.Errorf("the built-in client: %s", a.body)
 	}
 	s.admin(admin, "POST", clients, `{"client_id":"reports"}`).want(t, 409)
 
