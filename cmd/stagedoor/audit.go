@@ -25,12 +25,12 @@ type auditCmd struct {
 }
 
 func (*auditCmd) Help() string {
-	return `What happened: logins and failures, tokens issued, refreshed and revoked, changes of accounts, clients and keys; the latest comes last, in every format. An event is stored together with what it tells of, so none is missing. No event has a password, secret or token.
+	return `What happened: logins and failures, tokens issued, refreshed and revoked, changes of accounts, clients and keys; the latest comes last, in every format. An event is stored together with what it tells of, so no change is without one. No event has a password, secret or token.
 
   stagedoor audit
   stagedoor audit --action login.failed --since 1h
   stagedoor audit --action client --action key --since 7d             all about clients and keys
-  stagedoor audit --actor operator                                        what was done at the command line
+  stagedoor audit --actor operator                                    what was done at the command line
   stagedoor audit --account carol --since 2026-11-01 --limit 1000
   stagedoor audit --output json | jq -r '.[] | select(.actor_kind == "operator") | .action'
   stagedoor audit --since 24h --limit 1000000 --output jsonl > yesterday.jsonl

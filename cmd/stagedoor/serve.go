@@ -17,7 +17,7 @@ import (
 type serveCmd struct {
 	Listen string `help:"Address to listen on. Default: ${default}." default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"STAGEDOOR_LISTEN" group:"Serving"`
 	Issuer string `help:"Public URL, named by every token; needed when listening beyond loopback. The state remembers it." placeholder:"URL" env:"STAGEDOOR_ISSUER" group:"Serving"`
-	Demo   bool   `help:"Load the demo users and serve the demo routes." env:"STAGEDOOR_DEMO" group:"Serving"`
+	Demo   bool   `help:"Load the demo users and clients, and serve the demo routes." env:"STAGEDOOR_DEMO" group:"Serving"`
 
 	TLSCert         string        `name:"tls-cert" help:"PEM file of the certificate chain." placeholder:"FILE" env:"STAGEDOOR_TLS_CERT" group:"Serving"`
 	TLSKey          string        `name:"tls-key" help:"PEM file of its private key." placeholder:"FILE" env:"STAGEDOOR_TLS_KEY" group:"Serving"`
