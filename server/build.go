@@ -45,7 +45,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	s.metrics.register(routes, s.logger)
-	s.metrics.watch(s.engine, verifier.CacheStats, s.accounts.CacheStats)
+	s.metrics.watch(s.engine, verifier.CacheStats, s.accounts.CacheStats, s.revocations.Count)
 
 	loaders := map[string]gate.Loader{}
 	if !s.cfg.Demo {

@@ -11,8 +11,6 @@ const (
 	eraseInterval = 5 * time.Second
 	// purgeInterval is how often what has ended is removed from the store.
 	purgeInterval = time.Hour
-	// eventsKept is how long audit events are kept.
-	eventsKept = 365 * 24 * time.Hour
 )
 
 // chore is housekeeping in the store. A run that fails is tried again at the next;
@@ -28,10 +26,12 @@ func (s *Server) chores() (often, seldom []chore) {
 	seldom = []chore{
 		{"removing sessions that have ended", s.sessions.Purge},
 		{"removing revocations of tokens that have expired", s.revocations.Purge},
-		{"removing old audit events", func(ctx context.Context) error {
-			_, err := s.events.Purge(ctx, eventsKept)
+	}
+	if retention := s.cfg.AuditRetention; retention > 0 {
+		seldom = append(seldom, chore{"removing old audit events", func(ctx context.Context) error {
+			_, err := s.events.Purge(ctx, retention)
 			return err
-		}},
+		}})
 	}
 	return often, seldom
 }

@@ -64,6 +64,10 @@ type Config struct {
 	// address. Default true.
 	LoginThrottle bool
 
+	// AuditRetention (audit-retention) is how long audit events are kept; 0 keeps them
+	// all. Default 2160 h (90 days).
+	AuditRetention time.Duration
+
 	// TrustedProxies (trusted-proxies) lists addresses or CIDR ranges whose
 	// X-Forwarded-For is believed. Default none.
 	TrustedProxies []string
@@ -102,6 +106,7 @@ func DefaultConfig() Config {
 		MaxTokenLifetime: 24 * time.Hour,
 		MaxBcryptCost:    12,
 		LoginThrottle:    true,
+		AuditRetention:   90 * 24 * time.Hour,
 		PolicyTimeout:    100 * time.Millisecond,
 		TokenCacheMiB:    32,
 		DecisionCacheMiB: 32,
@@ -166,6 +171,9 @@ func (c *Config) Validate() error {
 	if c.MaxBcryptCost < 4 || c.MaxBcryptCost > 16 {
 		return invalid("max-bcrypt-cost", "%d is not between 4 and 16", c.MaxBcryptCost)
 	}
+	if c.AuditRetention != 0 && c.AuditRetention < minAuditRetention {
+		return invalid("audit-retention", "%s is shorter than %s; 0 keeps events for ever", c.AuditRetention, minAuditRetention)
+	}
 	if _, err := c.trustedProxies(); err != nil {
 		return err
 	}
@@ -205,6 +213,10 @@ func (c *Config) Validate() error {
 
 // minKeyRotation leaves a key time to be published before it signs.
 const minKeyRotation = time.Hour
+
+// minAuditRetention catches a retention in the wrong unit before it empties the
+// audit log.
+const minAuditRetention = time.Hour
 
 // maxCacheMiB is the largest size of a cache; it is there to catch a size that was
 // meant in bytes.

@@ -91,9 +91,13 @@ func (m *metrics) register(routes gin.IRouter, logger *slog.Logger) {
 	})))
 }
 
-// watch adds what the caches and the policy say of themselves.
-func (m *metrics) watch(engine *policy.Engine, tokens, subjects func() cache.Stats) {
+// watch adds what the caches, the policy and the revocations say of themselves.
+func (m *metrics) watch(engine *policy.Engine, tokens, subjects func() cache.Stats, revocations func() int) {
 	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "stagedoor_revocations",
+			Help: "Tokens and sessions that are refused before they expire, which are kept in memory.",
+		}, func() float64 { return float64(revocations()) }),
 		&cacheCollector{series: newCacheSeries(), caches: []namedCache{
 			{"token", tokens},
 			{"decision", func() cache.Stats { return engine.Current().CacheStats() }},

@@ -98,6 +98,16 @@ decision := {"allow": false} if input.route == "/torn"
 	}
 }
 
+func TestMetricsOfRevocations(t *testing.T) {
+	s := start(t, nil)
+	admin, carol := s.token("johndoe", "secret", ""), s.token("carol", "secretcarol", "")
+	before := s.series(admin)["stagedoor_revocations"]
+	s.admin("", "POST", "/revoke", "token="+carol, "Content-Type", "application/x-www-form-urlencoded").want(t, 200)
+	if after := s.series(admin)["stagedoor_revocations"]; after != before+1 {
+		t.Errorf("%v, then %v", before, after)
+	}
+}
+
 func TestMetricsOfCaches(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -136,7 +136,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 		Revocations: s.revocations,
 	})
 	if s.clients, err = account.OpenClients(ctx, s.store, account.ClientOptions{
-		Revocations: s.revocations, Logger: s.logger, Prepare: policy.PrepareSubject,
+		Revocations: s.revocations, Logger: s.logger, Prepare: policy.PrepareSubject, CheckJWKS: token.CheckJWKS,
 	}); err != nil {
 		return err
 	}

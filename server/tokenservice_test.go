@@ -163,3 +163,24 @@ func TestChoresGoOnAfterAFailure(t *testing.T) {
 		}
 	}
 }
+
+func TestAuditEventsAreKeptAsLongAsIsSaid(t *testing.T) {
+	for name, tc := range map[string]struct {
+		retention time.Duration
+		kept      bool
+	}{"for a while": {90 * 24 * time.Hour, false}, "longer": {9000 * 24 * time.Hour, true}, "for ever": {0, true}} {
+		t.Run(name, func(t *testing.T) {
+			s := unpolledWith(t, func(cfg *Config) { cfg.AuditRetention = tc.retention })
+			old := account.Event{ID: "01J00000000000000000000000", At: time.Now().Add(-100 * 24 * time.Hour), Action: account.LoginFailed, Outcome: account.Failure}
+			if err := s.store.InsertEvents(t.Context(), []account.Event{old}); err != nil {
+				t.Fatal(err)
+			}
+			often, seldom := s.chores()
+			run(t.Context(), slog.New(slog.DiscardHandler), often, seldom)
+			events, err := s.events.List(t.Context(), account.EventQuery{Until: old.At.Add(time.Second)})
+			if err != nil || (len(events) == 1) != tc.kept {
+				t.Errorf("%v, %v; want it kept: %v", events, err, tc.kept)
+			}
+		})
+	}
+}

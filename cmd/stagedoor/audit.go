@@ -16,6 +16,7 @@ type auditCmd struct {
 	Since   moment      `help:"From this time on: a date, a time as RFC 3339 has it (UTC where it names no zone), or how long ago, such as 24h or 7d." placeholder:"TIME"`
 	Until   moment      `help:"Before this time." placeholder:"TIME"`
 	Action  []string    `help:"Only this action, such as login.failed, or all of a kind, such as login; repeat it for several." placeholder:"ACTION"`
+	Actor   string      `help:"Only what they did: an account, by its username, e-mail address or id; or KIND:ID or KIND, as the table names them, such as client:reports, operator:root or operator." placeholder:"ACTOR"`
 	Account string      `help:"Only about this account: its username, e-mail address or id; the id of one that is gone." placeholder:"ACCOUNT"`
 	Client  string      `help:"Only by way of this client, or about it." placeholder:"ID"`
 	Outcome outcome     `help:"Only successes or failures." placeholder:"success|failure"`
@@ -24,11 +25,12 @@ type auditCmd struct {
 }
 
 func (*auditCmd) Help() string {
-	return `What happened: logins and failures, tokens issued, refreshed and revoked, changes of accounts, clients and keys; the latest comes last, in every format. An event is stored together with what it tells of, so none is missing. No event has a password, secret or token.
+	return `What happened: logins and failures, tokens issued, refreshed and revoked, changes of accounts, clients and keys; the latest comes last, in every format. An event is stored together with what it tells of, so no change is without one. No event has a password, secret or token.
 
   stagedoor audit
   stagedoor audit --action login.failed --since 1h
-  stagedoor audit --action client --action key --since 7d             all changes of clients and keys
+  stagedoor audit --action client --action key --since 7d             all about clients and keys
+  stagedoor audit --actor operator                                    what was done at the command line
   stagedoor audit --account carol --since 2026-11-01 --limit 1000
   stagedoor audit --output json | jq -r '.[] | select(.actor_kind == "operator") | .action'
   stagedoor audit --since 24h --limit 1000000 --output jsonl > yesterday.jsonl
@@ -89,6 +91,9 @@ func (c *auditCmd) Run(ctx context.Context, e *env) error {
 		return usageError(fmt.Sprintf("--since %s is not before --until %s", stamp(query.Since), stamp(query.Until)))
 	}
 	return withState(ctx, e, func(s *state) error {
+		if query.ActorKind, query.ActorID, err = auditedActor(ctx, s, c.Actor); err != nil {
+			return err
+		}
 		if query.AccountID, err = auditedAccount(ctx, s, c.Account); err != nil {
 			return err
 		}
@@ -148,4 +153,23 @@ func auditedAccount(ctx context.Context, s *state, ref string) (string, error) {
 		return strings.ToUpper(ref), nil
 	}
 	return "", fmt.Errorf("%w; for one that is gone, give the id: `stagedoor audit --action account.removed` shows it", err)
+}
+
+// auditedActor is the actor that is meant: all of a kind, one of a kind, or an
+// account.
+func auditedActor(ctx context.Context, s *state, ref string) (kind, id string, err error) {
+	if ref == "" {
+		return "", "", nil
+	}
+	kind, id, _ = strings.Cut(ref, ":")
+	switch {
+	case !slices.Contains(account.ActorKinds(), kind):
+		kind, id = account.ActorAccount, ref
+	case kind != account.ActorAccount || id == "":
+		return kind, id, nil
+	}
+	if id, err = auditedAccount(ctx, s, id); errors.Is(err, account.ErrNotFound) {
+		err = fmt.Errorf("--actor: %w; another actor is named as KIND:ID, where KIND is one of %s", err, strings.Join(account.ActorKinds(), ", "))
+	}
+	return kind, id, err
 }

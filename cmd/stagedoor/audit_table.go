@@ -12,37 +12,17 @@ import (
 	"github.com/stagedoor/stagedoor/server/account"
 )
 
-// auditActions is what events tell of.
-func auditActions() []string {
-	return []string{
-		account.LoginSucceeded, account.LoginFailed,
-		account.TokenIssued, account.TokenRefreshed, account.TokenRefreshReused, account.TokenRevoked,
-		account.SessionRevoked,
-		account.AccountCreated, account.AccountChanged, account.AccountPasswordChanged,
-		account.AccountDisabled, account.AccountEnabled, account.AccountRemoved,
-		account.ClientCreated, account.ClientChanged, account.ClientSecretRotated,
-		account.ClientDisabled, account.ClientEnabled, account.ClientRemoved,
-		account.KeyCreated, account.KeyRotated, account.KeyRetired, account.KeyRekeyed,
-	}
-}
-
-// namedActions are the actions that somebody has named, by themselves or by what
-// stands before their dot.
+// namedActions are the actions that somebody has named; see [account.NamedActions].
 func namedActions(names []string) ([]string, error) {
-	var named []string
+	var all []string
 	for _, name := range names {
-		found := false
-		for _, action := range auditActions() {
-			kind, _, _ := strings.Cut(action, ".")
-			if name == action || name == kind {
-				named, found = append(named, action), true
-			}
+		named := account.NamedActions(name)
+		if named == nil {
+			return nil, fmt.Errorf("--action: there is no action %q, but %s", name, strings.Join(account.Actions(), ", "))
 		}
-		if !found {
-			return nil, fmt.Errorf("--action: there is no action %q, but %s", name, strings.Join(auditActions(), ", "))
-		}
+		all = append(all, named...)
 	}
-	return named, nil
+	return all, nil
 }
 
 // printEvents prints a table, in which accounts have their present names.

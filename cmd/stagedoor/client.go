@@ -145,10 +145,6 @@ func viewClient(client account.Client) clientView {
 	for _, secret := range client.Secrets {
 		view.Secrets = append(view.Secrets, clientSecretView{secret.CreatedAt, secret.ExpiresAt})
 	}
-	// The built-in client has no lists where it has nothing.
-	for _, items := range []*[]string{&view.Grants, &view.Scopes, &view.Roles, &view.Audiences, &view.RedirectURIs} {
-		*items = list(*items)
-	}
 	return view
 }
 

@@ -17,7 +17,7 @@ import (
 type serveCmd struct {
 	Listen string `help:"Address to listen on. Default: ${default}." default:"127.0.0.1:8080" placeholder:"HOST:PORT" env:"STAGEDOOR_LISTEN" group:"Serving"`
 	Issuer string `help:"Public URL, named by every token; needed when listening beyond loopback. The state remembers it." placeholder:"URL" env:"STAGEDOOR_ISSUER" group:"Serving"`
-	Demo   bool   `help:"Load the demo users and serve the demo routes." env:"STAGEDOOR_DEMO" group:"Serving"`
+	Demo   bool   `help:"Load the demo users and clients, and serve the demo routes." env:"STAGEDOOR_DEMO" group:"Serving"`
 
 	TLSCert         string        `name:"tls-cert" help:"PEM file of the certificate chain." placeholder:"FILE" env:"STAGEDOOR_TLS_CERT" group:"Serving"`
 	TLSKey          string        `name:"tls-key" help:"PEM file of its private key." placeholder:"FILE" env:"STAGEDOOR_TLS_KEY" group:"Serving"`
@@ -45,6 +45,7 @@ type serveCmd struct {
 	MaxTokenLifetime time.Duration `help:"Longest lifetime that the policy can give a token." default:"24h" env:"STAGEDOOR_MAX_TOKEN_LIFETIME" group:"Tokens and login"`
 	MaxBcryptCost    int           `help:"Highest cost of imported bcrypt hashes; every failed login takes as long as the slowest." default:"12" env:"STAGEDOOR_MAX_BCRYPT_COST" group:"Tokens and login"`
 	LoginThrottle    bool          `help:"Slow down repeated failed logins." default:"true" negatable:"" env:"STAGEDOOR_LOGIN_THROTTLE" group:"Tokens and login"`
+	AuditRetention   time.Duration `help:"How long audit events are kept; 0 keeps them for ever." default:"2160h" env:"STAGEDOOR_AUDIT_RETENTION" group:"Tokens and login"`
 }
 
 func (*serveCmd) Help() string {
@@ -65,6 +66,7 @@ func (c *serveCmd) config(state string) server.Config {
 		SigningAlgorithm: c.SigningAlgorithm, HS256SecretFile: c.HS256SecretFile, Audience: c.Audience,
 		KeyRotation: c.KeyRotation, SecretKeyFile: c.SecretKeyFile, TrustedIssuersFile: c.TrustedIssuers,
 		MaxTokenLifetime: c.MaxTokenLifetime, MaxBcryptCost: c.MaxBcryptCost, LoginThrottle: c.LoginThrottle,
+		AuditRetention: c.AuditRetention,
 		TrustedProxies: c.TrustedProxies, CORSOrigins: c.CORSOrigins,
 		PolicyHeaders: c.PolicyHeaders, PolicyTimeout: c.PolicyTimeout, PolicyNetwork: c.PolicyNetwork,
 		TokenCacheMiB: c.TokenCache, DecisionCacheMiB: c.DecisionCache, SubjectCacheMiB: c.SubjectCache,

@@ -8,6 +8,7 @@ import (
 	"github.com/stagedoor/stagedoor/server"
 	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/store"
+	"github.com/stagedoor/stagedoor/server/token"
 )
 
 // state is what commands administer. A running server knows within a second what
@@ -48,7 +49,7 @@ func withAccounts(ctx context.Context, e *env, f func(*account.Directory) error)
 // revocations here: they are stored with the change that they belong to, and it is
 // the server that keeps them in memory.
 func useState(ctx context.Context, opened *store.Store, opts account.Options, f func(*state) error) error {
-	clients, err := account.OpenClients(ctx, opened, account.ClientOptions{})
+	clients, err := account.OpenClients(ctx, opened, account.ClientOptions{CheckJWKS: token.CheckJWKS})
 	if err == nil {
 		err = explain(f(&state{
 			accounts: account.New(opened, opts),

@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -68,13 +67,7 @@ type loginSecrets struct {
 
 // NewAuthenticator makes an Authenticator.
 func NewAuthenticator(store AuthenticatorStore, hasher *Hasher, opts AuthenticatorOptions) *Authenticator {
-	a := &Authenticator{store: store, hasher: hasher, logger: opts.Logger, now: opts.Now, wait: opts.Wait}
-	if a.logger == nil {
-		a.logger = slog.New(slog.DiscardHandler)
-	}
-	if a.now == nil {
-		a.now = time.Now
-	}
+	a := &Authenticator{store: store, hasher: hasher, logger: orDiscard(opts.Logger), now: orTimeNow(opts.Now), wait: opts.Wait}
 	if a.wait == nil {
 		a.wait = waitUntil
 	}
@@ -97,10 +90,7 @@ func NewAuthenticator(store AuthenticatorStore, hasher *Hasher, opts Authenticat
 		}
 		return calibrate(hasher, stopwatch)
 	})
-	random := opts.Rand
-	if random == nil {
-		random = rand.Reader
-	}
+	random := orCryptoRand(opts.Rand)
 	a.secrets = sync.OnceValues(func() (*loginSecrets, error) {
 		repeats, err := newRepeats(random, a.now)
 		if err != nil {

@@ -85,6 +85,7 @@ func FirstParty() Client {
 	return Client{
 		ID: FirstPartyClient, Name: "Stagedoor", AuthMethod: AuthNone,
 		Grants: []string{GrantPassword, GrantRefreshToken}, Scopes: []string{AllScopes},
+		Roles: []string{}, Audiences: []string{}, RedirectURIs: []string{},
 	}
 }
 

@@ -99,7 +99,7 @@ func (c *Client) checkAuthentication() error {
 }
 
 // checkJWKS wants a set of public keys, and keeps exactly what it has looked at. What
-// each may be used for is judged where assertions are verified.
+// each may be used for is judged by [Clients.checkKeys].
 func (c *Client) checkJWKS() error {
 	if len(c.JWKS) == 0 {
 		return invalid("jwks", "is missing: %s needs the client's public keys", AuthPrivateKeyJWT)
@@ -130,6 +130,17 @@ func (c *Client) checkJWKS() error {
 		return invalid("jwks", "can't be written: %w", err)
 	}
 	c.JWKS = text
+	return nil
+}
+
+// checkKeys judges keys that are new.
+func (c *Clients) checkKeys(before, after []byte) error {
+	if c.checkJWKS == nil || len(after) == 0 || bytes.Equal(before, after) {
+		return nil
+	}
+	if err := c.checkJWKS(after); err != nil {
+		return invalid("jwks", "%w", err)
+	}
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,9 @@ type ClientOptions struct {
 	Rand io.Reader
 	// Prepare makes the policy engine's own form of a subject; see [Options].
 	Prepare func(*authz.Subject) any
+	// CheckJWKS judges the public keys that a client is given: whether its assertions
+	// can be verified with them. Default: they are looked at when one is.
+	CheckJWKS func(jwks []byte) error
 }
 
 // Clients administers clients, and answers who one is. All of them are in memory:
@@ -41,6 +43,7 @@ type Clients struct {
 	logger      *slog.Logger
 	stamp       stamp
 	prepare     func(*authz.Subject) any
+	checkJWKS   func(jwks []byte) error
 
 	reload sync.Mutex
 	known  atomic.Pointer[map[string]*knownClient]
@@ -57,7 +60,7 @@ type knownClient struct {
 func OpenClients(ctx context.Context, store ClientStore, opts ClientOptions) (*Clients, error) {
 	c := &Clients{
 		store: store, revocations: opts.Revocations, logger: orDiscard(opts.Logger),
-		stamp: newStamp(opts.Now, opts.Rand), prepare: opts.Prepare,
+		stamp: newStamp(opts.Now, opts.Rand), prepare: opts.Prepare, checkJWKS: opts.CheckJWKS,
 	}
 	if err := c.Reload(ctx); err != nil {
 		return nil, err
@@ -194,6 +197,9 @@ func (c *Clients) insert(ctx context.Context, client Client, secret string) (Cli
 	if err := client.normalize(); err != nil {
 		return Client{}, err
 	}
+	if err := c.checkKeys(nil, client.JWKS); err != nil {
+		return Client{}, err
+	}
 	now := c.stamp.moment()
 	client.CreatedAt, client.UpdatedAt, client.TokensFrom, client.Secrets = now, now, now, nil
 	if client.AuthMethod == AuthSecret {
@@ -270,6 +276,9 @@ func (c *Clients) update(ctx context.Context, id string, change func(*Client) (a
 		if err := client.normalize(); err != nil {
 			return err
 		}
+		if err := c.checkKeys(before.JWKS, client.JWKS); err != nil {
+			return err
+		}
 		if client.AuthMethod == AuthSecret && len(client.Secrets) == 0 && before.AuthMethod != AuthSecret {
 			return invalid("token_endpoint_auth_method", "can't become %s, since the client has no secret: remove it and add it again", AuthSecret)
 		}
@@ -283,54 +292,6 @@ func (c *Clients) update(ctx context.Context, id string, change func(*Client) (a
 	}
 	c.logger.Info("client changed", "client_id", updated.ID)
 	return updated, nil
-}
-
-// changedClientMembers names what has changed, but for secrets and disabled.
-func changedClientMembers(before, after *Client) []string {
-	var names []string
-	for _, member := range []struct {
-		name string
-		same bool
-	}{
-		{"client_name", before.Name == after.Name},
-		{"confidential", before.Confidential == after.Confidential},
-		{"token_endpoint_auth_method", before.AuthMethod == after.AuthMethod},
-		{"jwks", string(before.JWKS) == string(after.JWKS)},
-		{"grant_types", slices.Equal(before.Grants, after.Grants)},
-		{"scopes", slices.Equal(before.Scopes, after.Scopes)},
-		{"roles", slices.Equal(before.Roles, after.Roles)},
-		{"audiences", slices.Equal(before.Audiences, after.Audiences)},
-		{"redirect_uris", slices.Equal(before.RedirectURIs, after.RedirectURIs)},
-	} {
-		if !member.same {
-			names = append(names, member.name)
-		}
-	}
-	return names
-}
-
-// effects are the events of a change, and the end of the sessions of a client that
-// was disabled.
-func (c *Clients) effects(ctx context.Context, action string, before, after *Client) (Effects, error) {
-	var effects Effects
-	var events []Event
-	switch {
-	case !before.Disabled && after.Disabled:
-		events = append(events, clientEvent(ClientDisabled, after.ID))
-		effects.Revoke = &SessionRevocation{ClientID: after.ID, Reason: "the client was disabled", At: after.UpdatedAt}
-	case before.Disabled && !after.Disabled:
-		events = append(events, clientEvent(ClientEnabled, after.ID))
-	}
-	if changed := changedClientMembers(before, after); action != ClientChanged || len(changed) > 0 || len(events) == 0 {
-		e := clientEvent(action, after.ID)
-		if len(changed) > 0 {
-			e.Details = map[string]string{"changed": strings.Join(changed, " ")}
-		}
-		events = append(events, e)
-	}
-	var err error
-	effects.Events, err = c.stamp.events(ctx, events)
-	return effects, err
 }
 
 // Remove removes the client, and ends its sessions. An error of a check, which is
@@ -385,8 +346,4 @@ func (c *Clients) catchUp(ctx context.Context) {
 	if err := c.Reload(ctx); err != nil {
 		c.logger.Error("the clients could not be read back; until they can, the store is asked at each request", "error", err)
 	}
-}
-
-func clientEvent(action, id string) Event {
-	return Event{Action: action, ClientID: id, TargetKind: "client", TargetID: id}
 }

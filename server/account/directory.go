@@ -3,7 +3,6 @@ package account
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -60,19 +59,10 @@ type Directory struct {
 
 // New makes a Directory over a store.
 func New(store Store, opts Options) *Directory {
-	d := &Directory{store: store, hasher: opts.Hasher, logger: opts.Logger, now: opts.Now, rand: opts.Rand, prepare: opts.Prepare}
+	d := &Directory{store: store, hasher: opts.Hasher, logger: orDiscard(opts.Logger), now: orTimeNow(opts.Now), rand: orCryptoRand(opts.Rand), prepare: opts.Prepare}
 	d.subjects.cache = cache.New[*remembered](cmp.Or(opts.CacheBytes, DefaultCacheBytes))
 	if d.hasher == nil {
 		d.hasher = NewHasher(HasherOptions{MaxBcryptCost: opts.MaxBcryptCost})
-	}
-	if d.logger == nil {
-		d.logger = slog.New(slog.DiscardHandler)
-	}
-	if d.now == nil {
-		d.now = time.Now
-	}
-	if d.rand == nil {
-		d.rand = rand.Reader
 	}
 	d.stamps, d.revocations = newStamp(d.now, d.rand), opts.Revocations
 	return d

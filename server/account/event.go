@@ -17,7 +17,7 @@ type Event struct {
 	// ID is a ULID.
 	ID string    `json:"id"`
 	At time.Time `json:"at"`
-	// Action is one of the constants below, such as "login.succeeded".
+	// Action is one of [Actions], such as "login.succeeded".
 	Action  string `json:"action"`
 	Outcome string `json:"outcome"`
 	// Reason is a code that says why an action failed, or was taken; it may be
@@ -42,37 +42,6 @@ type Event struct {
 	Details map[string]string `json:"details,omitempty"`
 }
 
-// What events tell of.
-const (
-	LoginSucceeded = "login.succeeded"
-	LoginFailed    = "login.failed"
-
-	TokenIssued        = "token.issued"
-	TokenRefreshed     = "token.refreshed"
-	TokenRefreshReused = "token.refresh_reused"
-	TokenRevoked       = "token.revoked"
-	SessionRevoked     = "session.revoked"
-
-	AccountCreated         = "account.created"
-	AccountChanged         = "account.changed"
-	AccountPasswordChanged = "account.password_changed"
-	AccountDisabled        = "account.disabled"
-	AccountEnabled         = "account.enabled"
-	AccountRemoved         = "account.removed"
-
-	ClientCreated       = "client.created"
-	ClientChanged       = "client.changed"
-	ClientSecretRotated = "client.secret_rotated"
-	ClientDisabled      = "client.disabled"
-	ClientEnabled       = "client.enabled"
-	ClientRemoved       = "client.removed"
-
-	KeyCreated = "key.created"
-	KeyRotated = "key.rotated"
-	KeyRetired = "key.retired"
-	KeyRekeyed = "key.rekeyed"
-)
-
 // The outcomes of events.
 const (
 	Success = "success"
@@ -83,6 +52,7 @@ const (
 const (
 	ActorAccount   = "account"
 	ActorClient    = "client"
+	ActorExternal  = "external" // by the id and the name of its issuer
 	ActorOperator  = "operator"
 	ActorAnonymous = "anonymous"
 	ActorServer    = "server"
@@ -134,9 +104,11 @@ type EventQuery struct {
 	// Since and Until bound At: Since <= At < Until.
 	Since, Until time.Time
 	Actions      []string
-	AccountID    string
-	ClientID     string
-	Outcome      string
+	// ActorKind and ActorID are who did it: all of a kind, or one.
+	ActorKind, ActorID string
+	AccountID          string
+	ClientID           string
+	Outcome            string
 	// Before is the id of an event; those that come after it in the list are
 	// wanted.
 	Before string
@@ -155,8 +127,9 @@ type EventOptions struct {
 // Events is the audit log, for those who read it and for what happens without a
 // change of anything else.
 type Events struct {
-	store EventStore
-	stamp stamp
+	store    EventStore
+	stamp    stamp
+	failures clientFailures
 }
 
 // NewEvents makes one over a store.
@@ -202,18 +175,25 @@ func (e *Events) Purge(ctx context.Context, retention time.Duration) (int, error
 type stamp struct {
 	now  func() time.Time
 	rand io.Reader
+	// ordered makes the ids of events grow, also within a millisecond: those of one
+	// change have one time, and are listed in the order in which they were made.
+	ordered *ulid.LockedMonotonicReader
 }
 
 func newStamp(now func() time.Time, random io.Reader) stamp {
-	return stamp{now: orTimeNow(now), rand: orCryptoRand(random)}
+	s := stamp{now: orTimeNow(now), rand: orCryptoRand(random)}
+	s.ordered = &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(s.rand, 0)}
+	return s
 }
 
 // moment is now, as exactly as a store keeps it.
 func (s stamp) moment() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
-// id makes a ULID.
-func (s stamp) id() (string, error) {
-	id, err := ulid.New(ulid.Timestamp(s.now()), s.rand)
+// id makes a ULID that nobody can guess from another.
+func (s stamp) id() (string, error) { return s.newID(s.now(), s.rand) }
+
+func (stamp) newID(at time.Time, random io.Reader) (string, error) {
+	id, err := ulid.New(ulid.Timestamp(at), random)
 	if err != nil {
 		return "", fmt.Errorf("making an id: %w", err)
 	}
@@ -226,7 +206,7 @@ func (s stamp) events(ctx context.Context, events []Event) ([]Event, error) {
 	actor, now := ActorFrom(ctx), s.moment()
 	stamped := make([]Event, len(events))
 	for i, e := range events {
-		id, err := s.id()
+		id, err := s.newID(now, s.ordered)
 		if err != nil {
 			return nil, err
 		}

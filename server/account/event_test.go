@@ -170,3 +170,65 @@ func TestEventsAreStamped(t *testing.T) {
 		t.Errorf("purged %d, %v", purged, err)
 	}
 }
+
+func TestEventsOfOneMomentAreListedInOrder(t *testing.T) {
+	r := newRig(t)
+	n := r.node()
+	actions := []string{account.ClientDisabled, account.ClientChanged, account.AccountChanged, account.KeyRotated}
+	for range 10 { // the clock stands
+		r.must(n.events.Record(t.Context(), account.Event{Action: actions[0]}, account.Event{Action: actions[1]}))
+		r.must(n.events.Record(t.Context(), account.Event{Action: actions[2]}, account.Event{Action: actions[3]}))
+	}
+	got := n.actions(account.EventQuery{})
+	slices.Reverse(got)
+	if want := slices.Repeat(actions, 10); !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestFailuresOfClientsAreInTheLogNowAndThen(t *testing.T) {
+	r := newRig(t)
+	n := r.node()
+	fail := func(client, from string) {
+		t.Helper()
+		ctx := account.WithActor(t.Context(), account.Actor{Kind: account.ActorAnonymous, ClientIP: from})
+		r.must(n.events.ClientFailed(ctx, client, "credentials"))
+	}
+	count := func(want int, why string) {
+		t.Helper()
+		if got := n.actions(account.EventQuery{Actions: []string{account.ClientAuthFailed}}); len(got) != want {
+			t.Errorf("%s: %d events, want %d", why, len(got), want)
+		}
+	}
+	for range 20 {
+		fail("service", "192.0.2.1")
+	}
+	count(1, "again and again")
+	fail("service", "192.0.2.2")
+	count(2, "from another address")
+	fail("other", "192.0.2.1")
+	fail("", "192.0.2.1")
+	count(4, "other clients")
+	fail("service", "2001:db8::1")
+	fail("service", "2001:db8::ffff")
+	count(5, "from one IPv6 network")
+	r.clock.advance(time.Minute)
+	fail("service", "192.0.2.1")
+	count(6, "a minute later")
+	r.clock.advance(-time.Hour)
+	fail("service", "192.0.2.1")
+	count(7, "after the clock was set back")
+}
+
+func TestAFailureOfAClientThatCouldNotBeRecordedIsRecordedLater(t *testing.T) {
+	r := newRig(t)
+	store := &forgetfulStore{AuthenticatorStore: r.store, fails: 1}
+	events := account.NewEvents(store, account.EventOptions{Now: r.clock.Now})
+	if err := events.ClientFailed(t.Context(), "service", "credentials"); !errors.Is(err, errStorage) {
+		t.Errorf("got %v, want the store's error", err)
+	}
+	r.must(events.ClientFailed(t.Context(), "service", "credentials"))
+	if got := r.node().actions(account.EventQuery{}); len(got) != 1 {
+		t.Errorf("the log tells of %v", got)
+	}
+}

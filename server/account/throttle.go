@@ -74,17 +74,9 @@ type loginKeys struct {
 
 // newLoginKeys makes keys from who the login is at (an account's id, or the name
 // that was typed when there is no such account) and from where. They are hashes:
-// what people type as a name is sometimes a password. IPv6 addresses count by
-// their /64, which is what one customer gets.
+// what people type as a name is sometimes a password.
 func newLoginKeys(who string, addr netip.Addr) loginKeys {
-	addr = addr.Unmap().WithZone("")
-	from := addr.String()
-	if addr.Is6() {
-		prefix, err := addr.Prefix(64)
-		if err == nil {
-			from = prefix.String()
-		}
-	}
+	from := neighbourhood(addr)
 	key := func(kind, who, from string) string {
 		// Lengths keep "a"+"bc" and "ab"+"c" apart.
 		sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %d %s", kind, len(who), who, len(from), from))
@@ -96,6 +88,18 @@ func newLoginKeys(who string, addr netip.Addr) loginKeys {
 		account: key("account", who, ""),
 		known:   key("known", who, from),
 	}
+}
+
+// neighbourhood is what an address counts as: itself or, of IPv6, its /64, which is
+// what one customer gets.
+func neighbourhood(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		if prefix, err := addr.Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return addr.String()
 }
 
 // throttled is what the marks say about a login.

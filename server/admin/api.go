@@ -149,6 +149,9 @@ func (c *call) actor() account.Actor {
 	}
 	if subject := c.caller(); subject != nil {
 		actor.Kind, actor.ID = string(subject.Kind), subject.ID
+		if subject.Issuer != "" { // of another issuer, whose ids are its own
+			actor.ID = subject.Issuer + " " + subject.ID
+		}
 	}
 	return actor
 }

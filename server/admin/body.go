@@ -6,6 +6,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -218,11 +219,7 @@ func parameter(c *call, name string) (text string, given bool, err error) {
 // not list everything.
 func known(c *call, names ...string) error {
 	for name := range c.passage.Request.Query {
-		found := false
-		for _, one := range names {
-			found = found || one == name
-		}
-		if !found {
+		if !slices.Contains(names, name) {
 			return fault(http.StatusBadRequest, "%q is no parameter here; there are: %s", name, strings.Join(names, ", "))
 		}
 	}

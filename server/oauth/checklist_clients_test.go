@@ -228,6 +228,7 @@ func TestAttacksOnLoginAndRefresh(t *testing.T) {
 			"refresh":                  h.post("/token", refreshing(refresh)),
 			"client_credentials":       h.post("/token", "grant_type=client_credentials", basicAuth("service", serviceSecret)...),
 			"assertion":                h.post("/token", asserting(h.assertion(nil))),
+			"a client's wrong secret":  h.post("/token", "grant_type=client_credentials", basicAuth("service", "wrong")...),
 			"revoke an access token":   h.post("/revoke", revoking(access)),
 			"revoke a client's token":  h.post("/revoke", pairs("token", service), basicAuth("service", serviceSecret)...),
 			"revoke a refresh token":   h.post("/revoke", revoking(refresh)),
@@ -255,6 +256,11 @@ func TestAuditEvents(t *testing.T) {
 	h.post("/revoke", revoking(access))
 	h.clock.advance(time.Minute)
 	h.post("/token", refreshing(refresh)) // reuse
+	for range 3 {                         // of which the log needs to know once
+		h.post("/token", "grant_type=client_credentials", basicAuth("service", "wrong-secret")...)
+		h.post("/introspect", "token=x", basicAuth("my-secret-typed-here", "x")...)
+		h.post("/token", "grant_type=client_credentials", basicAuth("off", serviceSecret)...)
+	}
 	events, err := h.database.Events(t.Context(), account.EventQuery{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +269,7 @@ func TestAuditEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{access, refresh, next, "secretcarol", "wrongwrong", "my-password-typed-here", serviceSecret} {
+	for _, secret := range []string{access, refresh, next, "secretcarol", "wrongwrong", "my-password-typed-here", serviceSecret, "wrong-secret", "my-secret-typed-here"} {
 		if strings.Contains(string(text), secret) {
 			t.Errorf("an event holds %q", secret)
 		}
@@ -275,8 +281,12 @@ func TestAuditEvents(t *testing.T) {
 	var got []string
 	for _, e := range events {
 		switch area, _, _ := strings.Cut(e.Action, "."); area {
-		case "account", "client", "key":
+		case "account", "key":
 			continue
+		case "client":
+			if e.Action != account.ClientAuthFailed {
+				continue
+			}
 		}
 		about := map[string]string{who.ID: "carol", "": "-"}[e.AccountID]
 		got = append(got, strings.Join([]string{e.Action, e.Outcome, e.ActorKind, e.ClientID, about, e.ClientIP, e.RequestID}, " "))
@@ -290,6 +300,9 @@ func TestAuditEvents(t *testing.T) {
 		"token.issued success client service - 192.0.2.1 id",
 		"token.revoked success anonymous app carol 192.0.2.1 id",
 		"token.refresh_reused failure anonymous app carol 192.0.2.1 id",
+		"client.authentication_failed failure anonymous service - 192.0.2.1 id",
+		"client.authentication_failed failure anonymous  - 192.0.2.1 id",
+		"client.authentication_failed failure anonymous off - 192.0.2.1 id",
 	}
 	// Several bear the same time here.
 	slices.Sort(got)

@@ -286,6 +286,25 @@ func TestRFC6749Refresh(t *testing.T) {
 		h.clock.advance(4*24*time.Hour + time.Second)
 		h.refused(t, h.post("/token", refreshing(refresh)), 400, "invalid_grant")
 	})
+	t.Run("RFC 9700 section 2.4: the password grant is given to no new client, is warned of, and counted", func(t *testing.T) {
+		h := withClients(t)
+		if _, _, err := h.clients.Create(t.Context(), account.Client{ID: "fresh"}); err != nil {
+			t.Fatal(err)
+		}
+		h.refused(t, h.post("/token", strings.Replace(carolsLogin, "client_id=app", "client_id=fresh", 1)), 400, "unauthorized_client")
+		if strings.Contains(h.log.String(), "RFC 9700") {
+			t.Error("it is warned of without a login")
+		}
+		for range 2 {
+			h.carol()
+		}
+		if strings.Count(h.log.String(), "RFC 9700 section 2.4") != 1 {
+			t.Errorf("the log: %s", h.log)
+		}
+		if _, counted := h.outcomes.Load("password success"); !counted {
+			t.Error("it is not counted")
+		}
+	})
 	t.Run("RFC 8707 section 2.2: no other audience than the login's", func(t *testing.T) {
 		service := basicAuth("service", serviceSecret)
 		_, refresh := h.tokens(strings.Replace(carolsLogin, "&client_id=app", "", 1)+"&resource="+billing, service...)

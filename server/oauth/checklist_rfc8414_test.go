@@ -96,6 +96,18 @@ func TestRFC8414Metadata(t *testing.T) {
 			}
 		}
 	})
+	t.Run("section 3.1: below the issuer's path the policy decides, too", func(t *testing.T) {
+		h := openAt(t, issuer+"/auth", account.AuthenticatorOptions{}, map[string]string{
+			"routes.yaml": "routes: {/.well-known/jwks.json: {GET: {public: true}}, /token: {POST: {roles: [admin]}}}",
+		})
+		for _, path := range []string{"/token", "/auth/token"} {
+			h.refused(t, h.post(path, carolsLogin), http.StatusUnauthorized, "invalid_client")
+		}
+		if w := h.post("/auth/revoke", "token=x"); w.Code != http.StatusUnauthorized {
+			t.Errorf("a route that is not declared: %d %s", w.Code, w.Body)
+		}
+		get(t, h, "/auth/.well-known/jwks.json")
+	})
 	t.Run("RFC 7517 section 5: the key set", func(t *testing.T) {
 		w, _ := get(t, h, "/.well-known/jwks.json")
 		if w.Header().Get("Cache-Control") != "public, max-age=300" {

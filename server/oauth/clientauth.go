@@ -168,9 +168,26 @@ func (s *Service) authenticateClient(ctx context.Context, c clientCredentials, p
 	case err != nil:
 		return nil, err
 	case !proved || client == nil || client.Disabled:
-		return nil, refusedClient(c)
+		return nil, s.refuseClient(ctx, client, proved, c)
 	}
 	return client, nil
+}
+
+// refuseClient is the answer to a client that could not be authenticated, once the
+// audit log knows. Of one that there is not, it does not keep the id that was sent:
+// it may be a secret in the wrong place.
+func (s *Service) refuseClient(ctx context.Context, client *account.Client, proved bool, c clientCredentials) error {
+	id, reason := "", "unknown"
+	switch {
+	case proved:
+		id, reason = client.ID, "disabled"
+	case client != nil:
+		id, reason = client.ID, "credentials"
+	}
+	if err := s.events.ClientFailed(ctx, id, reason); err != nil {
+		return unavailable("the request could not be recorded; try again", 0, err)
+	}
+	return refusedClient(c)
 }
 
 // findClient is nil for a client that is unknown.

@@ -1,9 +1,12 @@
 package oauth
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"testing"
+
+	"github.com/stagedoor/stagedoor/server/account"
 )
 
 func basic(idAndSecret string) string {
@@ -75,6 +78,12 @@ func TestReadClient(t *testing.T) {
 	}
 }
 
+// noEvents is an audit log that nobody reads.
+type noEvents struct{}
+
+func (noEvents) Record(context.Context, ...account.Event) error     { return nil }
+func (noEvents) ClientFailed(context.Context, string, string) error { return nil }
+
 func TestAuthenticateClient(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -95,7 +104,7 @@ func TestAuthenticateClient(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			client, err := new(Service).authenticateClient(t.Context(), tt.client, tokenPath)
+			client, err := (&Service{events: noEvents{}}).authenticateClient(t.Context(), tt.client, tokenPath)
 			if tt.ok {
 				if err != nil || client.ID != FirstPartyClient {
 					t.Fatalf("got %v, %v", client, err)
@@ -135,7 +144,7 @@ func FuzzReadClient(f *testing.F) {
 		if (c.method == authNone) != (proofs == 0) || proofs > 1 {
 			t.Errorf("%+v", c)
 		}
-		if client, err := new(Service).authenticateClient(t.Context(), c, tokenPath); err == nil && client.ID != FirstPartyClient {
+		if client, err := (&Service{events: noEvents{}}).authenticateClient(t.Context(), c, tokenPath); err == nil && client.ID != FirstPartyClient {
 			t.Errorf("%+v is %s", c, client.ID)
 		}
 	})

@@ -5,8 +5,8 @@
 // [New] makes a [Service] from the live policy, an authenticator, a keyring, and
 // what keeps clients, sessions and revocations; [Service.Register] adds its routes to
 // Gin; [Service.Refusals] makes the gate speak OAuth's own JSON where it refuses a
-// request to one of them; [Service.AtIssuer] goes around the gate for issuers that
-// have a path.
+// request to one of them; [Service.AtIssuer] stands in front of the gate where the
+// issuer has a path, and gives it the path that it decides.
 //
 // Every token request goes through one pipeline (pipeline.go), whose steps no
 // grant can skip:

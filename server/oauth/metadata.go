@@ -86,11 +86,15 @@ func (s *Service) openGrants(ctx context.Context) ([]string, error) {
 			GrantType: grantType, Now: s.now(),
 			Client: &authz.GrantClient{ID: FirstPartyClient, Confidential: true, Grants: built, Scopes: []string{"*"}, Audiences: []string{s.audience}},
 		})
-		switch e := asError(err); {
-		case err == nil:
+		if err == nil {
 			open = append(open, grantType)
-		case e.Code != codeUnsupportedGrantType:
+			continue
+		}
+		switch e := asError(err); {
+		case e.status() >= http.StatusInternalServerError:
 			return nil, err
+		case e.Code != codeUnsupportedGrantType: // closed to this client, and not to all
+			open = append(open, grantType)
 		}
 	}
 	return open, nil

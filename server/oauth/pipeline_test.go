@@ -62,7 +62,7 @@ func newParts() *parts {
 		},
 		jwks:     func() []byte { return []byte(`{"keys":[]}`) },
 		grants:   map[string]grant{grantPassword: p},
-		sessions: p, observe: func(_, outcome string) { p.outcome = outcome },
+		sessions: p, events: noEvents{}, observe: func(_, outcome string) { p.outcome = outcome },
 		issuer: "https://issuer.example", audience: "https://api.example",
 		maxLifetime: defaultMaxLifetime, realm: "stagedoor",
 		logger: slog.New(slog.NewTextHandler(&p.log, nil)),

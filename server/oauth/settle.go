@@ -31,6 +31,10 @@ type Sessions interface {
 // Events keeps audit events. [account.Events] is one.
 type Events interface {
 	Record(ctx context.Context, events ...account.Event) error
+	// ClientFailed records that a client could not prove who it is, unless that is
+	// known of the same client and address already; clientID is empty for an unknown
+	// one.
+	ClientFailed(ctx context.Context, clientID, reason string) error
 }
 
 // sessionOf is the id of the session that the token will belong to: an account's

@@ -52,6 +52,12 @@ func (s *Store) Events(ctx context.Context, query account.EventQuery) (_ []accou
 	if !query.Until.IsZero() {
 		where("at < $%d", micros(query.Until))
 	}
+	if query.ActorKind != "" {
+		where("actor_kind = $%d", query.ActorKind)
+	}
+	if query.ActorID != "" {
+		where("actor_id = $%d", query.ActorID)
+	}
 	if query.AccountID != "" {
 		where("account_id = $%d", query.AccountID)
 	}

@@ -33,6 +33,7 @@ func eventsAreListed(t *testing.T, open Open) {
 	store := opened(t, open)
 	third := event(3)
 	third.Action, third.Outcome, third.AccountID, third.ClientID, third.Details = account.LoginFailed, account.Failure, "", "other", nil
+	third.ActorKind = account.ActorAnonymous
 	twin := event(2)
 	twin.ID = "01J00000000000000000002222" // of the same moment
 	must(t, store.InsertEvents(t.Context(), []account.Event{event(1), third, twin, event(2)}))
@@ -51,6 +52,10 @@ func eventsAreListed(t *testing.T, open Open) {
 		{"one of several actions", account.EventQuery{Actions: []string{account.LoginFailed, account.ClientChanged}}, all},
 		{"an account", account.EventQuery{AccountID: person(1).ID}, all[1:]},
 		{"a client", account.EventQuery{ClientID: "other"}, all[:1]},
+		{"a kind of actor", account.EventQuery{ActorKind: account.ActorOperator}, all[1:]},
+		{"an actor", account.EventQuery{ActorID: event(1).ActorID}, all},
+		{"an actor of a kind", account.EventQuery{ActorKind: account.ActorAnonymous, ActorID: event(1).ActorID}, all[:1]},
+		{"another actor", account.EventQuery{ActorID: "nobody"}, nil},
 		{"an outcome", account.EventQuery{Outcome: account.Success}, all[1:]},
 		{"several conditions", account.EventQuery{Outcome: account.Success, Since: event(2).At, Actions: []string{account.ClientChanged}}, all[1:3]},
 		{"a first page", account.EventQuery{Limit: 2}, all[:2]},
