@@ -11,7 +11,9 @@ const (
 	TokenRefreshed     = "token.refreshed"
 	TokenRefreshReused = "token.refresh_reused"
 	TokenRevoked       = "token.revoked"
-	SessionRevoked     = "session.revoked"
+	// TokenRefused is a token that somebody who has proved who they are did not get.
+	TokenRefused   = "token.refused"
+	SessionRevoked = "session.revoked"
 
 	AccountCreated         = "account.created"
 	AccountChanged         = "account.changed"
@@ -39,7 +41,7 @@ const (
 func Actions() []string {
 	return []string{
 		LoginSucceeded, LoginFailed,
-		TokenIssued, TokenRefreshed, TokenRefreshReused, TokenRevoked, SessionRevoked,
+		TokenIssued, TokenRefreshed, TokenRefreshReused, TokenRevoked, TokenRefused, SessionRevoked,
 		AccountCreated, AccountChanged, AccountPasswordChanged, AccountDisabled, AccountEnabled, AccountRemoved,
 		ClientCreated, ClientChanged, ClientSecretRotated, ClientDisabled, ClientEnabled, ClientRemoved, ClientAuthFailed,
 		KeyCreated, KeyRotated, KeyRetired, KeyRekeyed,

@@ -127,9 +127,9 @@ type EventOptions struct {
 // Events is the audit log, for those who read it and for what happens without a
 // change of anything else.
 type Events struct {
-	store    EventStore
-	stamp    stamp
-	failures clientFailures
+	store   EventStore
+	stamp   stamp
+	sparing sparing
 }
 
 // NewEvents makes one over a store.

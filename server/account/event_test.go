@@ -186,13 +186,13 @@ func TestEventsOfOneMomentAreListedInOrder(t *testing.T) {
 	}
 }
 
-func TestFailuresOfClientsAreInTheLogNowAndThen(t *testing.T) {
+func TestWhatIsRecordedSparingly(t *testing.T) {
 	r := newRig(t)
 	n := r.node()
 	fail := func(client, from string) {
 		t.Helper()
 		ctx := account.WithActor(t.Context(), account.Actor{Kind: account.ActorAnonymous, ClientIP: from})
-		r.must(n.events.ClientFailed(ctx, client, "credentials"))
+		r.must(n.events.RecordSparingly(ctx, account.Event{Action: account.ClientAuthFailed, ClientID: client}))
 	}
 	count := func(want int, why string) {
 		t.Helper()
@@ -220,14 +220,15 @@ func TestFailuresOfClientsAreInTheLogNowAndThen(t *testing.T) {
 	count(7, "after the clock was set back")
 }
 
-func TestAFailureOfAClientThatCouldNotBeRecordedIsRecordedLater(t *testing.T) {
+func TestWhatCouldNotBeRecordedSparinglyIsRecordedLater(t *testing.T) {
 	r := newRig(t)
 	store := &forgetfulStore{AuthenticatorStore: r.store, fails: 1}
 	events := account.NewEvents(store, account.EventOptions{Now: r.clock.Now})
-	if err := events.ClientFailed(t.Context(), "service", "credentials"); !errors.Is(err, errStorage) {
+	failed := account.Event{Action: account.ClientAuthFailed, ClientID: "service"}
+	if err := events.RecordSparingly(t.Context(), failed); !errors.Is(err, errStorage) {
 		t.Errorf("got %v, want the store's error", err)
 	}
-	r.must(events.ClientFailed(t.Context(), "service", "credentials"))
+	r.must(events.RecordSparingly(t.Context(), failed))
 	if got := r.node().actions(account.EventQuery{}); len(got) != 1 {
 		t.Errorf("the log tells of %v", got)
 	}

@@ -311,3 +311,45 @@ func TestAuditEvents(t *testing.T) {
 		t.Errorf("events\ngot  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 	}
 }
+
+// TestAuditOfRefusals holds that the log tells of tokens which somebody who proved
+// who they are did not get, and of each once a minute.
+func TestAuditOfRefusals(t *testing.T) {
+	h := withClients(t)
+	_, refresh := h.carol()
+	service := basicAuth("service", serviceSecret)
+	for range 3 {
+		h.refused(t, h.post("/token", carolsLogin+"&scope=none"), 400, "invalid_scope")
+		h.refused(t, h.post("/token", "grant_type=client_credentials&resource=https://evil.example", service...), 400, "invalid_target")
+	}
+	if _, err := h.accounts.Update(t.Context(), "carol", func(a *account.Account) error { a.Disabled = true; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		h.refused(t, h.post("/token", refreshing(refresh)), 400, "invalid_grant")
+	}
+	list := func() (got []string) {
+		events, err := h.database.Events(t.Context(), account.EventQuery{Actions: []string{account.TokenRefused}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			got = append(got, strings.Join([]string{e.Outcome, e.Reason, e.ActorKind, e.ClientID, e.Details["grant_type"]}, " "))
+		}
+		slices.Sort(got)
+		return got
+	}
+	want := []string{
+		"failure account_disabled account app refresh_token",
+		"failure invalid_scope account app password",
+		"failure invalid_target client service client_credentials",
+	}
+	if got := list(); !slices.Equal(got, want) {
+		t.Errorf("events\ngot  %s\nwant %s", strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+	h.clock.advance(time.Minute)
+	h.refused(t, h.post("/token", refreshing(refresh)), 400, "invalid_grant")
+	if got := list(); len(got) != len(want)+1 {
+		t.Errorf("a minute later: %q", got)
+	}
+}

@@ -177,14 +177,15 @@ func (s *Service) authenticateClient(ctx context.Context, c clientCredentials, p
 // audit log knows. Of one that there is not, it does not keep the id that was sent:
 // it may be a secret in the wrong place.
 func (s *Service) refuseClient(ctx context.Context, client *account.Client, proved bool, c clientCredentials) error {
-	id, reason := "", "unknown"
-	switch {
-	case proved:
-		id, reason = client.ID, "disabled"
-	case client != nil:
-		id, reason = client.ID, "credentials"
+	event := account.Event{Action: account.ClientAuthFailed, Outcome: account.Failure, Reason: "unknown"}
+	if client != nil {
+		event.ClientID, event.TargetKind, event.TargetID = client.ID, "client", client.ID
+		event.Reason = "credentials"
+		if proved {
+			event.Reason = "disabled"
+		}
 	}
-	if err := s.events.ClientFailed(ctx, id, reason); err != nil {
+	if err := s.events.RecordSparingly(ctx, event); err != nil {
 		return unavailable("the request could not be recorded; try again", 0, err)
 	}
 	return refusedClient(c)

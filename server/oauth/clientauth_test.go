@@ -81,8 +81,8 @@ func TestReadClient(t *testing.T) {
 // noEvents is an audit log that nobody reads.
 type noEvents struct{}
 
-func (noEvents) Record(context.Context, ...account.Event) error     { return nil }
-func (noEvents) ClientFailed(context.Context, string, string) error { return nil }
+func (noEvents) Record(context.Context, ...account.Event) error       { return nil }
+func (noEvents) RecordSparingly(context.Context, account.Event) error { return nil }
 
 func TestAuthenticateClient(t *testing.T) {
 	tests := []struct {

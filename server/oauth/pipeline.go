@@ -61,7 +61,7 @@ func (s *Service) issue(ctx context.Context, r *tokenRequest) (_ *issued, subjec
 	if !decision.Allow {
 		return nil, subject, s.refuse(ctx, r, login, decision)
 	}
-	if err := refreshable(r, login, decision); err != nil {
+	if err := s.refreshable(ctx, r, login, decision); err != nil {
 		return nil, subject, err
 	}
 
@@ -154,13 +154,18 @@ func (s *Service) refuse(ctx context.Context, r *tokenRequest, login *login, dec
 		}
 	}
 	if answer == nil {
-		if err := settled(ctx, login.reject); err != nil {
-			return serverError("recording a refused login", err)
+		if login.reject != nil {
+			if err := login.reject(ctx); err != nil {
+				return serverError("recording a refused login", err)
+			}
+			return login.refused(cause)
 		}
-		return login.refused(cause)
-	}
-	if err := settled(ctx, login.accept); err != nil {
+		answer = login.refused(cause)
+	} else if err := settled(ctx, login.accept); err != nil {
 		return serverError("recording the login", err)
+	}
+	if err := s.recordRefused(ctx, r, login, reasonCodes(cause)...); err != nil {
+		return err
 	}
 	return answer
 }

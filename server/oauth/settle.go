@@ -31,10 +31,9 @@ type Sessions interface {
 // Events keeps audit events. [account.Events] is one.
 type Events interface {
 	Record(ctx context.Context, events ...account.Event) error
-	// ClientFailed records that a client could not prove who it is, unless that is
-	// known of the same client and address already; clientID is empty for an unknown
-	// one.
-	ClientFailed(ctx context.Context, clientID, reason string) error
+	// RecordSparingly is Record for what could fill the log; see
+	// [account.Events.RecordSparingly].
+	RecordSparingly(ctx context.Context, event account.Event) error
 }
 
 // sessionOf is the id of the session that the token will belong to: an account's
@@ -52,12 +51,15 @@ func (s *Service) sessionOf(l *login) (string, error) {
 
 // refreshable refuses a refresh that the policy would not allow a login any more:
 // it gives no refresh tokens, or the login is older than what it gives.
-func refreshable(r *tokenRequest, l *login, decision authz.Grant) error {
+func (s *Service) refreshable(ctx context.Context, r *tokenRequest, l *login, decision authz.Grant) error {
 	if l.refreshed == nil {
 		return nil
 	}
 	if ends := l.refreshed.session.CreatedAt.Add(decision.RefreshLifetime); decision.RefreshLifetime > 0 && r.now.Before(ends) {
 		return nil
+	}
+	if err := s.recordRefused(ctx, r, l, "login_ended"); err != nil {
+		return err
 	}
 	return l.refused(errors.New("by the policy of today the login can't be refreshed any more"))
 }
@@ -104,6 +106,31 @@ func idle(decision authz.Grant) time.Duration {
 		return min(decision.RefreshIdle, decision.RefreshLifetime)
 	}
 	return decision.RefreshLifetime
+}
+
+// recordRefused has the audit log know of a token that was not issued. A login that
+// is refused is in it as such.
+func (s *Service) recordRefused(ctx context.Context, r *tokenRequest, l *login, codes ...string) error {
+	e := account.Event{
+		Action: account.TokenRefused, Outcome: account.Failure, ClientID: r.by.ID,
+		Details: map[string]string{"grant_type": r.grantType},
+	}
+	if len(codes) > 0 {
+		e.Reason = codes[0]
+	}
+	if len(codes) > 1 {
+		e.Details["reasons"] = strings.Join(codes, " ")
+	}
+	if l.subject.Kind == authz.KindAccount {
+		e.AccountID = l.subject.ID
+	}
+	if l.refreshed != nil {
+		e.Details["sid"] = l.refreshed.session.ID
+	}
+	if err := s.events.RecordSparingly(ctx, e); err != nil {
+		return unavailable("the request could not be recorded; try again", 0, err)
+	}
+	return nil
 }
 
 // issuedEvent is the audit event of a token: which one, never the token.
