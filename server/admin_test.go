@@ -388,7 +388,7 @@ func TestMe(t *testing.T) {
 	s := start(t, nil)
 	me := s.call("GET", "/users/me", s.token("carol", "secretcarol", "items:read"), "").want(t, 200).json(t)
 	delete(me, "id")
-	if got := fmt.Sprint(me); got != "map[disabled:false email:carol@example.com full_name:Carol Doe roles:[client] scopes:[items:read] username:carol]" {
+	if got := fmt.Sprint(me); got != "map[disabled:false email:carol@example.com full_name:Carol Doe kind:account roles:[client] scopes:[items:read] username:carol]" {
 		t.Errorf("carol is %s", got)
 	}
 }
