@@ -315,6 +315,11 @@ func TestAdminClientsAndKeys(t *testing.T) {
 		t.Errorf("%s %s", a.Header.Get("ETag"), a.body)
 	}
 	s.admin(admin, "POST", clients, `{"client_id":"reports"}`).want(t, 409)
+	odd := s.admin(admin, "POST", clients, `{"client_id":"a?b#100%"}`).want(t, 201).Header.Get("Location")
+	if got := s.admin(admin, "GET", odd, "").want(t, 200).text(t, "client_id"); got != "a?b#100%" {
+		t.Errorf("at %s is %s", odd, got)
+	}
+	s.admin(admin, "DELETE", odd, "", "If-Match", "*").want(t, 204)
 
 	next := s.admin(admin, "POST", clients+"/reports/secret", `{"overlap":60}`).want(t, 200).text(t, "client_secret")
 	issue(secret).want(t, 200)
