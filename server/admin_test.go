@@ -330,6 +330,11 @@ func TestAdminClientsAndKeys(t *testing.T) {
 		t.Errorf("the built-in client: %s", a.body)
 	}
 	s.admin(admin, "POST", clients, `{"client_id":"reports"}`).want(t, 409)
+	odd := s.admin(admin, "POST", clients, `{"client_id":"a?b#100%"}`).want(t, 201).Header.Get("Location")
+	if got := s.admin(admin, "GET", odd, "").want(t, 200).text(t, "client_id"); got != "a?b#100%" {
+		t.Errorf("at %s is %s", odd, got)
+	}
+	s.admin(admin, "DELETE", odd, "", "If-Match", "*").want(t, 204)
 
 	next := s.admin(admin, "POST", clients+"/reports/secret", `{"overlap":60}`).want(t, 200).text(t, "client_secret")
 	issue(secret).want(t, 200)
@@ -403,7 +408,7 @@ func TestMe(t *testing.T) {
 	s := start(t, nil)
 	me := s.call("GET", "/users/me", s.token("carol", "secretcarol", "items:read"), "").want(t, 200).json(t)
 	delete(me, "id")
-	if got := fmt.Sprint(me); got != "map[disabled:false email:carol@example.com full_name:Carol Doe roles:[client] scopes:[items:read] username:carol]" {
+	if got := fmt.Sprint(me); got != "map[disabled:false email:carol@example.com full_name:Carol Doe kind:account roles:[client] scopes:[items:read] username:carol]" {
 		t.Errorf("carol is %s", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/stagedoor/stagedoor/server/account"
 	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/token"
 )
@@ -149,6 +151,46 @@ func TestALegacyTokenAtTheGate(t *testing.T) {
 	cfg.TrustedIssuersFile = ""
 	if err := VerifyToken(t.Context(), cfg, raw); !errors.Is(err, authz.TokenInvalidClaims) {
 		t.Errorf("VerifyToken without the file: %v", err)
+	}
+}
+
+// What an external subject does is told from what an account or client of ours does,
+// whatever it is called: in the audit log, and to those who ask who it is.
+func TestAnExternalSubjectIsNamedWithItsIssuer(t *testing.T) {
+	file := writeIssuers(t, "issuers:\n- issuer: old\n  legacy: true\n  hs256-secret-file: good.secret\n  roles: {always: admin}\n  scopes: {always: 'users:write'}\n")
+	s := unpolledWith(t, func(cfg *Config) { cfg.TrustedIssuersFile = file })
+	carol, err := s.accounts.Find(t.Context(), "carol")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": carol.ID, "client_id": "demo-service", "exp": time.Now().Add(time.Hour).Unix(),
+	}).SignedString([]byte(strings.Repeat("s", 64)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(method, path, body string, want int) string {
+		t.Helper()
+		request := httptest.NewRequest(method, path, strings.NewReader(body))
+		request.Header.Set("Authorization", "Bearer "+raw)
+		request.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		s.http.Handler.ServeHTTP(recorder, request)
+		if recorder.Code != want {
+			t.Fatalf("%s %s: status %d, want %d: %s", method, path, recorder.Code, want, recorder.Body)
+		}
+		return recorder.Body.String()
+	}
+	if me := call("GET", "/users/me", "", 200); !strings.Contains(me, `"kind":"external","issuer":"old","id":"`+carol.ID+`"`) {
+		t.Errorf("/users/me: %s", me)
+	}
+	call("POST", "/admin/v1/users", `{"username":"eve","password":"correct horse"}`, 201)
+	events, err := s.events.List(t.Context(), account.EventQuery{Actions: []string{account.AccountCreated}, Limit: 1})
+	if err != nil || len(events) != 1 {
+		t.Fatalf("events %v, %v", events, err)
+	}
+	if e := events[0]; e.ActorKind != account.ActorExternal || e.ActorID != "old "+carol.ID || e.ClientID != "" {
+		t.Errorf("the actor is %s %q by client %q", e.ActorKind, e.ActorID, e.ClientID)
 	}
 }
 

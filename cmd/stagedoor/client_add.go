@@ -12,7 +12,7 @@ import (
 )
 
 type clientAddCmd struct {
-	ID           string     `arg:"" help:"Client id: printable ASCII without space, quote, backslash, colon, comma and slash."`
+	ID           string     `arg:"" help:"Client id: printable ASCII without space, quote, backslash, colon, semicolon, comma and slash."`
 	Name         string     `help:"Name for people to read." placeholder:"NAME"`
 	Public       bool       `help:"A client that can keep nothing secret, such as an app on its user's device." xor:"kind"`
 	Confidential bool       `help:"A client that proves itself; so is every one that is not --public." xor:"kind"`

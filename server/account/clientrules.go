@@ -16,6 +16,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/stagedoor/stagedoor/server/route"
 )
 
 const (
@@ -44,12 +46,13 @@ func (c *Client) normalize() error {
 
 func (c *Client) checkID() error {
 	_, isID := parseID(c.ID)
+	_, canBeNamed := route.EscapeSegment(c.ID)
 	switch {
 	case c.ID == "" || len(c.ID) > maxClientID:
 		return invalid("client_id", "has %d bytes; 1 to %d are good", len(c.ID), maxClientID)
-	case strings.ContainsFunc(c.ID, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\:,/`, r) }):
-		return invalid("client_id", "%q has characters other than printable ASCII without space, quote, backslash, colon, comma and slash", shorten(c.ID))
-	case c.ID == "." || c.ID == "..":
+	case strings.ContainsFunc(c.ID, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"\:;,/`, r) }):
+		return invalid("client_id", "%q has characters other than printable ASCII without space, quote, backslash, colon, semicolon, comma and slash", shorten(c.ID))
+	case !canBeNamed:
 		return invalid("client_id", "%q can't be named in a path; choose another", c.ID)
 	case isID:
 		return invalid("client_id", "%q has the shape of an account's id; choose another", c.ID)

@@ -36,6 +36,8 @@ func TestClientRules(t *testing.T) {
 		{"an id with a quote", change(func(c *account.Client) { c.ID = `a"b` }), "client_id"},
 		{"an id outside ASCII", change(func(c *account.Client) { c.ID = "ä" }), "client_id"},
 		{"the name of this directory", change(func(c *account.Client) { c.ID = "." }), "client_id"},
+		{"an id with a semicolon", change(func(c *account.Client) { c.ID = "a;b" }), "client_id"},
+		{"an id that looks encoded", change(func(c *account.Client) { c.ID = "a%2Fb" }), "client_id"},
 		{"the name of the directory above", change(func(c *account.Client) { c.ID = ".." }), "client_id"},
 		{"a name that begins with dots", change(func(c *account.Client) { c.ID = "..a" }), ""},
 		{"the id of an account", change(func(c *account.Client) { c.ID = "01J00000000000000000000000" }), "client_id"},

@@ -23,8 +23,9 @@ type Event struct {
 	// Reason is a code that says why an action failed, or was taken; it may be
 	// empty.
 	Reason string `json:"reason,omitempty"`
-	// ActorKind and ActorID say who did it: an account, a client, the operator at
-	// the command line, the server itself, or somebody who has not authenticated.
+	// ActorKind and ActorID say who did it: an account, a client, the subject of
+	// another issuer, the operator at the command line, the server itself, or somebody
+	// who has not authenticated.
 	ActorKind string `json:"actor_kind"`
 	ActorID   string `json:"actor_id,omitempty"`
 	// ClientID is the client that it is about; where it is about none, the one by

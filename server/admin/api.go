@@ -142,16 +142,21 @@ func (a *API) serve(handle handler) gin.HandlerFunc {
 	}
 }
 
+// actor is who the audit log names. A subject of another issuer is named with the
+// issuer, without which its id says nothing; the client that its token names is the
+// issuer's, and may well be called like one of ours.
 func (c *call) actor() account.Actor {
-	actor := account.Actor{Kind: account.ActorAnonymous, ClientID: c.claim("client_id"), RequestID: c.passage.RequestID}
+	actor := account.Actor{Kind: account.ActorAnonymous, RequestID: c.passage.RequestID}
 	if c.passage.ClientIP.IsValid() {
 		actor.ClientIP = c.passage.ClientIP.String()
 	}
-	if subject := c.caller(); subject != nil {
-		actor.Kind, actor.ID = string(subject.Kind), subject.ID
-		if subject.Issuer != "" { // of another issuer, whose ids are its own
-			actor.ID = subject.Issuer + " " + subject.ID
-		}
+	subject := c.caller()
+	switch {
+	case subject == nil:
+	case subject.Kind == authz.KindExternal:
+		actor.Kind, actor.ID = account.ActorExternal, subject.Issuer+" "+subject.ID
+	default:
+		actor.Kind, actor.ID, actor.ClientID = string(subject.Kind), subject.ID, c.claim("client_id")
 	}
 	return actor
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/route"
 )
 
 // clientForm is what can be set of a client.
@@ -83,7 +84,9 @@ func (a *API) createClient(c *call) error {
 		return err
 	}
 	c.Header("ETag", tag) // of the client, which does not have its secret
-	c.Header("Location", "/admin/v1/clients/"+created.ID)
+	if name, ok := route.EscapeSegment(created.ID); ok {
+		c.Header("Location", "/admin/v1/clients/"+name)
+	}
 	return answer(c, http.StatusCreated, withSecret{created, secret})
 }
 

@@ -11,6 +11,10 @@ import (
 
 // profile is what GET /users/me says of the caller, as they are now.
 type profile struct {
+	// Kind and Issuer tell accounts, clients and the subjects of other issuers apart:
+	// their ids may be the same. Issuer is empty for our own.
+	Kind     string   `json:"kind"`
+	Issuer   string   `json:"issuer,omitempty"`
 	ID       string   `json:"id"`
 	Username string   `json:"username"`
 	Email    string   `json:"email"`
@@ -30,7 +34,7 @@ func (a *API) me(c *call) error {
 		return errNobody
 	}
 	p := profile{
-		ID: caller.ID, Username: caller.Username, Roles: append([]string{}, caller.Roles...),
+		Kind: string(caller.Kind), Issuer: caller.Issuer, ID: caller.ID, Username: caller.Username, Roles: append([]string{}, caller.Roles...),
 		Disabled: caller.Disabled, Scopes: append([]string{}, strings.Fields(c.claim("scope"))...),
 	}
 	if caller.Kind == authz.KindAccount {
