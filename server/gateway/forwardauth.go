@@ -36,11 +36,11 @@ func (g *Gateway) ForwardAuth(wrap func(http.Handler) http.Handler, next http.Ha
 			return
 		}
 		if below == "" || below[0] == '?' {
-			switch below {
-			case "", "?":
-			case "?mode=nginx":
+			switch query := strings.TrimPrefix(below, "?"); {
+			case query == "mode=nginx":
 				w = &nginxWriter{ResponseWriter: w}
-			default:
+			case query != "" && (r.Header[headerOriginalURI] != nil || r.Header[headerForwardedURI] == nil):
+				// Caddy, though, appends the query of the request that it describes.
 				refuse(w, http.StatusBadRequest, "the only parameter here is mode=nginx")
 				return
 			}
