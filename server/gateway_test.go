@@ -173,6 +173,28 @@ func TestGatewayRemovesSpoofedHeaders(t *testing.T) {
 	}
 }
 
+// TestGatewayUpgradesToWebSocketsOnly: after an upgrade to h2c the caller could speak
+// to the upstream past the gate.
+func TestGatewayUpgradesToWebSocketsOnly(t *testing.T) {
+	up := newUpstream(t)
+	s, _ := behind(t, up.URL, "", nil)
+	for _, upgrade := range []string{"Upgrade: h2c\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: websocket\r\nUpgrade: h2c\r\n"} {
+		status := s.raw("GET /shop/x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings, close\r\n" + upgrade + "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
+		if got := up.take(); status != 200 || len(got) != 1 || got[0].Header["Upgrade"] != nil || got[0].Header["Connection"] != nil || got[0].Header["Http2-Settings"] != nil {
+			t.Errorf("%q: %d, the upstream got %v", upgrade, status, got[0].Header)
+		}
+	}
+}
+
+func TestGatewayDropsTrailers(t *testing.T) {
+	up := newUpstream(t)
+	s, _ := behind(t, up.URL, "", nil)
+	s.raw("POST /shop/count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: X-Auth-Subject\r\nConnection: close\r\n\r\n1\r\nx\r\n0\r\nX-Auth-Subject: root\r\n\r\n")
+	if got := up.take()[0]; len(got.Trailer) > 0 || got.Header["Trailer"] != nil || got.Header["X-Auth-Subject"] != nil {
+		t.Errorf("%v %v", got.Header, got.Trailer)
+	}
+}
+
 func TestGatewayBelievesTrustedProxies(t *testing.T) {
 	up := newUpstream(t)
 	s, _ := behind(t, up.URL, "", func(c *server.Config) { c.TrustedProxies = []string{"127.0.0.1"} })

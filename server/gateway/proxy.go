@@ -72,7 +72,8 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 
 	bounds := newLimits(w, r, u.IdleTimeout)
 	ctx := context.WithValue(r.Context(), exchangeKey{}, e)
-	if r.Header["Upgrade"] != nil {
+	upgrades, refuses := wantsWebSocket(r.Header)
+	if upgrades {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
@@ -81,11 +82,24 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 		defer g.upgrades.Done()
 	}
 	r = r.WithContext(ctx)
+	if refuses {
+		r.Header = r.Header.Clone()
+		r.Header.Del("Upgrade")
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		e.body = &requestBody{ReadCloser: http.MaxBytesReader(w, r.Body, u.MaxBody), limits: bounds}
 		r.Body = e.body
 	}
 	g.proxy.ServeHTTP(&responseWriter{ResponseWriter: w, limits: bounds}, r)
+}
+
+// wantsWebSocket reports whether a request asks to be upgraded to a WebSocket; or to
+// something else, which is not passed on (RFC 9110 section 7.8 allows that): with h2c
+// the caller could send the upstream requests that nobody decides.
+func wantsWebSocket(header http.Header) (upgrades, refuses bool) {
+	values := header["Upgrade"]
+	upgrades = len(values) == 1 && strings.EqualFold(values[0], "websocket")
+	return upgrades, len(values) > 0 && !upgrades
 }
 
 // rewrite makes the request for the upstream.
@@ -101,6 +115,9 @@ func (g *Gateway) rewrite(r *httputil.ProxyRequest) {
 		out.Host = u.HostHeader
 	}
 
+	out.Header.Del("Http2-Settings")
+	// Some programs take trailers for headers.
+	out.Trailer = nil
 	strip(out.Header, e.passage.Snapshot.DecisionHeaders())
 	if u.RemoveToken {
 		out.Header.Del("Authorization")

@@ -79,6 +79,9 @@ type declaredUpstream struct {
 	prefixes []string
 }
 
+// maxTableProblems is how many problems are told at a time.
+const maxTableProblems = 20
+
 // upstreams builds the upstream table of the routes that t has already.
 func (l *loading) upstreams(t *routeTable) (problems []Problem) {
 	refuse := func(message string, keys ...string) {
@@ -126,6 +129,9 @@ func (l *loading) upstreams(t *routeTable) (problems []Problem) {
 	}
 	routes, _ := l.documents[routesName].(map[string]any)
 	for _, pattern := range t.patterns {
+		if len(problems) >= maxTableProblems {
+			break // each is looked for in the files
+		}
 		item, _ := routes[pattern].(map[string]any)
 		value, explicit := item[upstreamMember]
 		if !explicit {
