@@ -32,8 +32,8 @@ type identity struct{ subject, scopes, roles, decisionID, requestID string }
 func identify(p *gate.Passage) (identity, error) {
 	told := identity{decisionID: p.DecisionID, requestID: p.RequestID}
 	s := p.Request.Subject
-	if s == nil {
-		return told, nil
+	if s == nil || s.Disabled {
+		return told, nil // a public route may be open to who is disabled, but not as them
 	}
 	told.subject = s.ID
 	if s.Kind == authz.KindExternal {
