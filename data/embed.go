@@ -1,7 +1,8 @@
 // Package data holds the data that the shipped policies read: which routes there
 // are and who may use them (routes.yaml), which scopes a role carries
-// (roles.yaml), and how tokens are issued (tokens.yaml). Each file's top-level
-// key is its name in policies: data.routes, data.roles, data.tokens.
+// (roles.yaml), how tokens are issued (tokens.yaml), and which services lie behind
+// the gateway (upstreams.yaml). A file's top-level keys are its names in policies:
+// data.routes, data.roles, data.tokens, data.upstreams, data.decision_headers.
 //
 // The package contains no Go beyond [FS], which puts them into the binary.
 package data

@@ -18,6 +18,7 @@ import (
 	"github.com/stagedoor/stagedoor/server/apidoc"
 	"github.com/stagedoor/stagedoor/server/demo"
 	"github.com/stagedoor/stagedoor/server/gate"
+	"github.com/stagedoor/stagedoor/server/gateway"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/problem"
 )
@@ -77,7 +78,12 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the gate: %w", err)
 	}
-	return tokens.AtIssuer(door.Wrap(headAsGet(limitBody(routes)))), nil
+	if err := checkBuiltIn(routes, BuiltInRoutes(s.cfg.Demo)); err != nil {
+		return nil, err
+	}
+	s.gateway = gateway.New(gateway.Options{TrustedProxies: proxies, Logger: s.logger})
+	protected := door.Wrap(s.gateway.Proxy(headAsGet(limitBody(routes))))
+	return s.gateway.ForwardAuth(door.Wrap, tokens.AtIssuer(protected)), nil
 }
 
 // newAdmin makes the interface for those who administer the server.
@@ -159,7 +165,8 @@ func (s *Server) policyOptions() policy.Options {
 		Record: stateFile{s.cfg.State, passedFile}, Program: programID(),
 		Logger: s.logger, Deadline: s.cfg.PolicyTimeout, AllowNetwork: s.cfg.PolicyNetwork,
 		CacheBytes: cacheBytes(s.cfg.DecisionCacheMiB),
-		OnStatus:   s.keepStatus,
+		BuiltIn:    BuiltInRoutes(s.cfg.Demo), Upstream: s.cfg.Upstream,
+		OnStatus: s.keepStatus,
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/gate"
+	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/token"
 )
 
@@ -31,6 +32,10 @@ type Config struct {
 	// Policies and Data (policies, data) are directories to read and watch
 	// instead of the embedded defaults. Empty: embedded.
 	Policies, Data string
+	// Upstream (upstream) is the URL of a service that gets the requests to every
+	// declared route which neither the server itself serves nor an upstream of
+	// data/upstreams.yaml. Empty: there is none.
+	Upstream string
 	// Demo (demo) loads the demo accounts and the routes to protect.
 	Demo bool
 
@@ -69,7 +74,7 @@ type Config struct {
 	AuditRetention time.Duration
 
 	// TrustedProxies (trusted-proxies) lists addresses or CIDR ranges whose
-	// X-Forwarded-For is believed. Default none.
+	// X-Forwarded-* is believed, and which may ask at /forward-auth. Default none.
 	TrustedProxies []string
 	// CORSOrigins (cors-origins) lists origins that browsers may call from.
 	// Default none.
@@ -176,6 +181,11 @@ func (c *Config) Validate() error {
 	}
 	if _, err := c.trustedProxies(); err != nil {
 		return err
+	}
+	if c.Upstream != "" {
+		if err := policy.CheckUpstreamURL(c.Upstream); err != nil {
+			return &ConfigError{Option: "upstream", Err: err}
+		}
 	}
 	for _, origin := range c.CORSOrigins {
 		if err := gate.CheckOrigin(origin); err != nil {

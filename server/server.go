@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/stagedoor/stagedoor/server/account"
+	"github.com/stagedoor/stagedoor/server/gateway"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/store"
 	"github.com/stagedoor/stagedoor/server/token"
@@ -50,6 +51,7 @@ type Server struct {
 	http          *http.Server
 	draining      atomic.Bool
 	metrics       *metrics
+	gateway       *gateway.Gateway
 }
 
 // New validates the configuration, opens the state, loads the policy and binds
@@ -228,6 +230,9 @@ func (s *Server) Close() error {
 		if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if s.gateway != nil {
+		s.gateway.Close()
 	}
 	if s.trusted != nil {
 		s.trusted.Close()

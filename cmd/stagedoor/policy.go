@@ -64,7 +64,7 @@ type policyFlags struct {
 }
 
 func (f policyFlags) options(e *env) policy.Options {
-	return policy.Options{AllowNetwork: f.PolicyNetwork, Logger: e.logger}
+	return policy.Options{AllowNetwork: f.PolicyNetwork, Logger: e.logger, BuiltIn: server.BuiltInRoutes(false)}
 }
 
 // load loads the policy as the server does. What is wrong with it is printed,
@@ -157,7 +157,7 @@ func (c *policyCheckCmd) runJSON(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := policy.Load(ctx, source, policy.Options{AllowNetwork: c.PolicyNetwork})
+	snapshot, err := policy.Load(ctx, source, policy.Options{AllowNetwork: c.PolicyNetwork, BuiltIn: server.BuiltInRoutes(false)})
 	var refused *policy.LoadError
 	if errors.As(err, &refused) {
 		answer := checked{Revision: refused.Revision, Warnings: []policy.Warning{}, Uncacheable: []policy.Problem{}, Problems: refused.Problems}

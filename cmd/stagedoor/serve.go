@@ -19,9 +19,11 @@ type serveCmd struct {
 	Issuer string `help:"Public URL, named by every token; needed when listening beyond loopback. The state remembers it." placeholder:"URL" env:"STAGEDOOR_ISSUER" group:"Serving"`
 	Demo   bool   `help:"Load the demo users and clients, and serve the demo routes." env:"STAGEDOOR_DEMO" group:"Serving"`
 
+	Upstream string `help:"URL of a service behind: declared routes that the server does not serve itself go there." placeholder:"URL" env:"STAGEDOOR_UPSTREAM" group:"Serving"`
+
 	TLSCert         string        `name:"tls-cert" help:"PEM file of the certificate chain." placeholder:"FILE" env:"STAGEDOOR_TLS_CERT" group:"Serving"`
 	TLSKey          string        `name:"tls-key" help:"PEM file of its private key." placeholder:"FILE" env:"STAGEDOOR_TLS_KEY" group:"Serving"`
-	TrustedProxies  []string      `help:"Addresses or CIDR ranges whose X-Forwarded-For is believed." placeholder:"CIDR" env:"STAGEDOOR_TRUSTED_PROXIES" group:"Serving"`
+	TrustedProxies  []string      `help:"Addresses or CIDR ranges of proxies whose X-Forwarded-* is believed, and which may ask at /forward-auth." placeholder:"CIDR" env:"STAGEDOOR_TRUSTED_PROXIES" group:"Serving"`
 	CORSOrigins     []string      `name:"cors-origins" help:"Origins that browsers may call from." placeholder:"ORIGIN" env:"STAGEDOOR_CORS_ORIGINS" group:"Serving"`
 	ShutdownTimeout time.Duration `help:"How long requests in flight may take after SIGTERM." default:"10s" env:"STAGEDOOR_SHUTDOWN_TIMEOUT" group:"Serving"`
 	CPUProfile      string        `name:"cpu-profile" help:"Write a CPU profile of the process until it stops; for go tool pprof." placeholder:"FILE" env:"STAGEDOOR_CPU_PROFILE" group:"Serving"`
@@ -54,6 +56,7 @@ func (*serveCmd) Help() string {
   stagedoor serve --demo                                  demo users and routes to try
   stagedoor init my && stagedoor serve --policies my/policies --data my/data
                                                           policies of your own, live as you save them
+  stagedoor serve --upstream http://127.0.0.1:9000        in front of a service of yours
   stagedoor serve --config stagedoor.yaml                 the same options from a file
 
 SIGHUP reloads the policy, SIGTERM shuts down gracefully.`
@@ -61,7 +64,7 @@ SIGHUP reloads the policy, SIGTERM shuts down gracefully.`
 
 func (c *serveCmd) config(state string) server.Config {
 	return server.Config{
-		Listen: c.Listen, Issuer: c.Issuer, State: state, Demo: c.Demo,
+		Listen: c.Listen, Issuer: c.Issuer, State: state, Demo: c.Demo, Upstream: c.Upstream,
 		Policies: c.Policies, Data: c.Data,
 		SigningAlgorithm: c.SigningAlgorithm, HS256SecretFile: c.HS256SecretFile, Audience: c.Audience,
 		KeyRotation: c.KeyRotation, SecretKeyFile: c.SecretKeyFile, TrustedIssuersFile: c.TrustedIssuers,

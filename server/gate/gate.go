@@ -172,7 +172,7 @@ func (v *visit) decide() error {
 	if err != nil {
 		return err
 	}
-	v.passage.Decision = decision
+	v.passage.Decision, v.passage.Snapshot = decision, v.snapshot
 	v.passage.DecisionID = v.decisionID[0]
 	v.answer.Header()[headerDecisionID] = v.decisionID[:]
 	return nil

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/stagedoor/stagedoor/server/authz"
+	"github.com/stagedoor/stagedoor/server/policy"
 )
 
 // Passage is what the gate found out about a request that it lets pass. It is
@@ -21,6 +22,9 @@ type Passage struct {
 	DecisionID string
 	// RequestID is the request's, as in X-Request-ID.
 	RequestID string
+	// Snapshot is the policy that decided, with the table by which the request was
+	// matched; whoever serves the request takes no other.
+	Snapshot *policy.Snapshot
 	// ClientIP is the caller's address, seen through trusted proxies only; not
 	// valid where the connection has none.
 	ClientIP netip.Addr

@@ -61,6 +61,12 @@ type Options struct {
 	// own id. Without it nothing is recorded.
 	Record  Record
 	Program string
+	// BuiltIn are the patterns that the server itself serves: a table that would
+	// send a part of them to an upstream is refused.
+	BuiltIn []string
+	// Upstream is the URL of an upstream that serves every declared route which
+	// neither the server nor an upstream of data.upstreams does; empty for none.
+	Upstream string
 	// OnStatus is told each new status, one call at a time. It should return
 	// soon, and not reload: it may be called from within a reload or, for a
 	// warning, a decision.

@@ -21,6 +21,8 @@ type routeTable struct {
 	matcher  *route.Matcher
 	patterns []string            // sorted
 	methods  map[string][]string // by pattern, sorted; GET implies HEAD
+	// upstreams say who serves the patterns that the server itself does not.
+	upstreams upstreamTable
 }
 
 // knownMethods are the methods that are told from other members of a route even
@@ -76,7 +78,7 @@ func (l *loading) routes() (*routeTable, []Problem) {
 		refuse(err.Error(), named(err.Error(), t.patterns)...)
 	}
 	t.matcher = matcher
-	return t, problems
+	return t, append(problems, l.upstreams(t)...)
 }
 
 // isMethod reports whether a member of a route is a method: a name in upper

@@ -1,0 +1,52 @@
+package server
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/stagedoor/stagedoor/server/gateway"
+)
+
+// BuiltInRoutes are the patterns that the server itself serves, which no upstream
+// can. They have to be known before the policy is loaded, so they are written here;
+// build refuses to start with a handler that is not among them.
+func BuiltInRoutes(demo bool) []string {
+	patterns := []string{
+		gateway.ForwardAuthPath, gateway.ForwardAuthPath + "/{path...}",
+		"/token", "/revoke", "/introspect",
+		"/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/jwks.json",
+		"/livez", "/readyz", "/metrics",
+		"/openapi.json", "/docs", "/docs/{path...}",
+		"/users/me", "/users/me/password",
+		"/admin/v1/users", "/admin/v1/users/{id}", "/admin/v1/users/{id}/password", "/admin/v1/users/{id}/sessions",
+		"/admin/v1/sessions/{id}",
+		"/admin/v1/clients", "/admin/v1/clients/{id}", "/admin/v1/clients/{id}/secret",
+		"/admin/v1/keys", "/admin/v1/keys/{id}", "/admin/v1/policy", "/admin/v1/events",
+	}
+	if demo {
+		patterns = append(patterns, "/", "/admin-only", "/client-only", "/items/", "/items/{id}")
+	}
+	return patterns
+}
+
+// checkBuiltIn compares what Gin serves with BuiltInRoutes.
+func checkBuiltIn(routes *gin.Engine, patterns []string) error {
+	for _, r := range routes.Routes() {
+		parts := strings.Split(r.Path, "/")
+		for i, part := range parts {
+			switch {
+			case strings.HasPrefix(part, ":"):
+				parts[i] = "{" + part[1:] + "}"
+			case strings.HasPrefix(part, "*"):
+				parts[i] = "{" + part[1:] + "...}"
+			}
+		}
+		if pattern := strings.Join(parts, "/"); !slices.Contains(patterns, pattern) {
+			return fmt.Errorf("building the server: %s is served, but is not in BuiltInRoutes", pattern)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/stagedoor/stagedoor/server/policy"
+)
+
+// Options is what a [Gateway] is made of. The zero value is safe and complete.
+type Options struct {
+	// TrustedProxies are the networks whose forwarding headers are believed, and
+	// which may ask forward-auth questions. None by default.
+	TrustedProxies []netip.Prefix
+	// Logger gets a line for each upstream that failed; nil discards.
+	Logger *slog.Logger
+}
+
+// Gateway passes requests on to upstreams. Make it with [New], and end it with
+// [Gateway.Close].
+type Gateway struct {
+	o     Options
+	proxy *httputil.ReverseProxy
+
+	// mu guards transports: one for each pair of timeouts, so that a reload keeps
+	// the connections.
+	mu         sync.RWMutex
+	transports map[timeouts]*http.Transport
+
+	// life ends with Close, and upgraded connections with it.
+	life     context.Context
+	end      context.CancelFunc
+	upgrades sync.WaitGroup
+}
+
+// timeouts are what transports differ in.
+type timeouts struct{ connect, response time.Duration }
+
+// New returns a gateway.
+func New(o Options) *Gateway {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{o: o, transports: map[timeouts]*http.Transport{}}
+	g.life, g.end = context.WithCancel(context.Background())
+	// Answers whose length is unknown, and event streams, are flushed at once by
+	// ReverseProxy itself.
+	g.proxy = &httputil.ReverseProxy{
+		Rewrite:        g.rewrite,
+		Transport:      roundTripper{g},
+		ModifyResponse: modifyResponse,
+		ErrorHandler:   g.fail,
+		BufferPool:     &buffers{},
+		ErrorLog:       slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+	}
+	return g
+}
+
+// Close ends upgraded connections, which no server's Shutdown knows of, and waits
+// for them; then it gives back idle connections to upstreams.
+func (g *Gateway) Close() {
+	g.end()
+	g.upgrades.Wait()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.transports {
+		t.CloseIdleConnections()
+	}
+}
+
+// maxIdlePerHost is how many connections to an upstream are kept while idle.
+const maxIdlePerHost = 256
+
+// transport is what reaches an upstream.
+func (g *Gateway) transport(u *policy.Upstream) *http.Transport {
+	key := timeouts{u.ConnectTimeout, u.ResponseTimeout}
+	g.mu.RLock()
+	t := g.transports[key]
+	g.mu.RUnlock()
+	if t != nil {
+		return t
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if t := g.transports[key]; t != nil {
+		return t
+	}
+	t = &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: key.connect, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   key.connect,
+		ResponseHeaderTimeout: key.response,
+		ExpectContinueTimeout: time.Second,
+		MaxIdleConnsPerHost:   maxIdlePerHost,
+		IdleConnTimeout:       90 * time.Second,
+		ForceAttemptHTTP2:     true,
+		// The upstream is asked for what the caller asked for. No Proxy: an
+		// environment variable doesn't say where requests go.
+		DisableCompression: true,
+	}
+	g.transports[key] = t
+	return t
+}
+
+// roundTripper sends a request by its upstream's transport.
+type roundTripper struct{ g *Gateway }
+
+func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.g.transport(exchangeOf(r.Context()).upstream).RoundTrip(r)
+}
+
+// trusts reports whether a connection's address is a trusted proxy's.
+func (g *Gateway) trusts(remoteAddr string) bool {
+	if len(g.o.TrustedProxies) == 0 {
+		return false
+	}
+	peer, err := netip.ParseAddrPort(remoteAddr)
+	if err != nil {
+		return false
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	for _, prefix := range g.o.TrustedProxies {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// buffers are those that bodies are copied through.
+type buffers struct{ pool sync.Pool }
+
+const bufferBytes = 32 << 10
+
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, bufferBytes)
+}
+
+func (b *buffers) Put(p []byte) { b.pool.Put(&p) }

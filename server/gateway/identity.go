@@ -1,0 +1,146 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/stagedoor/stagedoor/server/authz"
+	"github.com/stagedoor/stagedoor/server/gate"
+)
+
+// The headers that say who asks, in the form of [http.CanonicalHeaderKey].
+const (
+	headerSubject        = "X-Auth-Subject"
+	headerScopes         = "X-Auth-Scopes"
+	headerRoles          = "X-Auth-Roles"
+	headerAuthDecisionID = "X-Auth-Decision-Id"
+	headerDecisionID     = "X-Decision-Id"
+	headerRequestID      = "X-Request-Id"
+)
+
+// errUntellable is for a subject whose name, roles or scopes can't be written into a
+// header so that only they are read from it.
+var errUntellable = errors.New("the subject's id, roles or scopes can't be written into a header")
+
+// identity is what an upstream is told about a request that may pass.
+type identity struct{ subject, scopes, roles, decisionID, requestID string }
+
+// identify finds out what to tell. An external subject is told with its issuer, as
+// in https://issuer.example.com|id, for its id may well be one of ours.
+func identify(p *gate.Passage) (identity, error) {
+	told := identity{decisionID: p.DecisionID, requestID: p.RequestID}
+	s := p.Request.Subject
+	if s == nil || s.Disabled {
+		return told, nil // a public route may be open to who is disabled, but not as them
+	}
+	told.subject = s.ID
+	if s.Kind == authz.KindExternal {
+		told.subject = s.Issuer + "|" + s.ID
+	} else if strings.Contains(s.ID, "|") {
+		return told, errUntellable
+	}
+	for _, role := range s.Roles {
+		if role == "" || strings.ContainsAny(role, ", ") {
+			return told, errUntellable
+		}
+	}
+	told.roles = strings.Join(s.Roles, ",")
+	scopes := s.Scopes
+	if p.Request.Claims != nil && (s.Kind != authz.KindExternal || scopes == nil) {
+		text, _ := p.Request.Claims.Values["scope"].(string)
+		scopes = strings.Fields(text)
+	}
+	told.scopes = strings.Join(scopes, " ")
+	for _, value := range []string{told.subject, told.roles, told.scopes} {
+		if !isValue(value) {
+			return told, errUntellable
+		}
+	}
+	return told, nil
+}
+
+// isValue reports whether a text comes out of a header as it went in.
+func isValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return strings.TrimSpace(s) == s
+}
+
+// decisionHeaders calls set with the headers of a decision that data declares. What
+// is not declared is not told, since it would not have been removed from requests
+// for which the policy doesn't say it.
+func (g *Gateway) decisionHeaders(p *gate.Passage, set func(name string, values []string)) {
+	if len(p.Decision.Headers) == 0 {
+		return
+	}
+	left := len(p.Decision.Headers)
+	for _, name := range p.Snapshot.DecisionHeaders() {
+		if values, ok := p.Decision.Headers[name]; ok {
+			set(http.CanonicalHeaderKey(name), values)
+			left--
+		}
+	}
+	if left > 0 {
+		g.o.Logger.Warn("the decision has headers that data.decision_headers does not declare; they are not passed on",
+			slog.String("route", p.Request.Route), slog.String("decision_id", p.DecisionID))
+	}
+}
+
+// strip removes from a request whatever an upstream could take for ours: what we
+// say, what proxies say, and what changes method or path behind the policy's back,
+// in any spelling that some program reads as the same name.
+func strip(header http.Header, declared []string) {
+	for name := range header {
+		if spoofs(name, declared) {
+			delete(header, name)
+		}
+	}
+}
+
+// stripped are the names that are removed from every request, as [plain] writes
+// them.
+var stripped = map[string]bool{
+	"x-auth-subject": true, "x-auth-scopes": true, "x-auth-roles": true, "x-auth-decision-id": true,
+	"x-decision-id": true, "x-request-id": true, "x-real-ip": true,
+	// Where the request went, according to some proxy.
+	"forwarded": true, "x-forwarded": true, "x-original-uri": true, "x-original-url": true, "x-original-method": true,
+	"x-original-host": true, "x-rewrite-url": true,
+	// Another method than the one that was decided.
+	"x-http-method-override": true, "x-http-method": true, "x-method-override": true,
+}
+
+func spoofs(name string, declared []string) bool {
+	switch name { // the usual ones, without a look at their letters
+	case "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Content-Length", "Content-Type", "Cookie", "User-Agent":
+		return false
+	}
+	text := plain(name)
+	if stripped[text] || strings.HasPrefix(text, "x-forwarded-") {
+		return true
+	}
+	for _, d := range declared {
+		if plain(d) == text {
+			return true
+		}
+	}
+	return false
+}
+
+// plain is a name in lower case, with a hyphen for whatever is neither letter nor
+// digit: CGI and its heirs (WSGI, Rack, PHP) don't tell those apart.
+func plain(name string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case 'A' <= c && c <= 'Z':
+			return c + 'a' - 'A'
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			return c
+		}
+		return '-'
+	}, name)
+}

@@ -1,0 +1,551 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stagedoor/stagedoor/server"
+)
+
+// upstream is a small service that remembers what reached it.
+type upstream struct {
+	*httptest.Server
+	mu   sync.Mutex
+	seen []*http.Request
+}
+
+// newUpstream serves /shop/...: what it got, or what the path's name says.
+func newUpstream(t testing.TB) *upstream {
+	u := &upstream{}
+	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.mu.Lock()
+		u.seen = append(u.seen, r.Clone(context.Background()))
+		u.mu.Unlock()
+		switch r.URL.Path {
+		case "/shop/slow":
+			<-r.Context().Done()
+		case "/shop/cut":
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, "half")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case "/shop/echo":
+			_, _ = io.Copy(w, r.Body)
+		case "/shop/count":
+			n, _ := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, n)
+		case "/shop/large":
+			chunk := make([]byte, 1<<20)
+			for range 64 {
+				_, _ = w.Write(chunk)
+			}
+		case "/shop/early":
+			w.Header().Set("Link", "</style.css>")
+			w.WriteHeader(http.StatusEarlyHints)
+			_, _ = io.WriteString(w, "late")
+		case "/shop/claims":
+			w.Header().Set("X-Request-Id", "the upstream's")
+			w.Header().Set("X-Decision-Id", "the upstream's")
+		default:
+			_, _ = io.WriteString(w, r.RequestURI)
+		}
+	}))
+	t.Cleanup(u.Close)
+	return u
+}
+
+// take returns what has come since the last time.
+func (u *upstream) take() []*http.Request {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	seen := u.seen
+	u.seen = nil
+	return seen
+}
+
+const gatewayRoutes = `
+  /shop/{path...}:
+    upstream: shop
+    GET: {public: true}
+    POST: {public: true}
+    PUT: {public: true}
+  /private/{path...}: {upstream: shop, GET: {scopes: [items:read]}, DELETE: {roles: [admin]}}
+  /admin: {upstream: shop, GET: {roles: [admin]}}
+`
+
+// behind starts a server in front of an upstream. The declaration's members follow
+// its url.
+func behind(t *testing.T, url, members string, change func(*server.Config)) (*running, string) {
+	t.Helper()
+	_, data := copyDefaults(t)
+	text, err := os.ReadFile(filepath.Join(data, "routes.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, data, "routes.yaml", string(text)+gatewayRoutes)
+	write(t, data, "upstreams.yaml", fmt.Sprintf("upstreams:\n  shop: {url: %q%s}\ndecision_headers: [x-tenant]\n", url, members))
+	s := start(t, func(c *server.Config) {
+		c.Data = data
+		if change != nil {
+			change(c)
+		}
+	})
+	return s, data
+}
+
+func TestGatewayTellsTheUpstreamWhoAsks(t *testing.T) {
+	up := newUpstream(t)
+	s, _ := behind(t, up.URL, "", nil)
+	carol := s.token("carol", "secretcarol", "items:read")
+
+	a := s.call("GET", "/private/a%20b?x=%2e%2e/", carol, "")
+	if a.StatusCode != 200 || a.body != "/private/a%20b?x=%2e%2e/" {
+		t.Fatalf("%d %q", a.StatusCode, a.body)
+	}
+	got := up.take()[0]
+	if got.Header.Get("X-Auth-Subject") == "" || got.Header.Get("X-Auth-Scopes") != "items:read" || got.Header.Get("X-Auth-Roles") != "client" {
+		t.Errorf("told %v", got.Header)
+	}
+	if got.Header.Get("X-Decision-Id") != a.Header.Get("X-Decision-Id") || got.Header.Get("X-Request-Id") != a.Header.Get("X-Request-Id") ||
+		got.Header.Get("X-Auth-Decision-Id") != a.Header.Get("X-Decision-Id") {
+		t.Errorf("ids: upstream %v, caller %v", got.Header, a.Header)
+	}
+	if got.Header.Get("Authorization") == "" || got.Header.Get("X-Forwarded-For") != "127.0.0.1" ||
+		got.Header.Get("X-Forwarded-Proto") != "http" || got.Header.Get("X-Forwarded-Host") != s.Addr().String() || got.Host != s.Addr().String() {
+		t.Errorf("forwarded %v, host %s", got.Header, got.Host)
+	}
+
+	for _, refused := range []struct {
+		method, path, token string
+		status              int
+	}{{"GET", "/private/x", "", 401}, {"DELETE", "/private/x", carol, 403}, {"GET", "/admin", carol, 403}, {"PUT", "/private/x", carol, 405}} {
+		if a := s.call(refused.method, refused.path, refused.token, ""); a.StatusCode != refused.status {
+			t.Errorf("%s %s: %d, want %d", refused.method, refused.path, a.StatusCode, refused.status)
+		}
+	}
+	if seen := up.take(); len(seen) != 0 {
+		t.Errorf("%d refused requests reached the upstream", len(seen))
+	}
+	if a := s.call("GET", "/shop/claims", "", ""); len(a.Header["X-Request-Id"]) != 1 || a.Header.Get("X-Decision-Id") == "the upstream's" {
+		t.Errorf("the upstream speaks for the gate: %v", a.Header)
+	}
+	if a := s.call("GET", "/shop/early", "", ""); a.body != "late" || a.Header.Get("X-Request-Id") == "" {
+		t.Errorf("after early hints: %q %v", a.body, a.Header)
+	}
+}
+
+func TestGatewayRemovesSpoofedHeaders(t *testing.T) {
+	up := newUpstream(t)
+	s, _ := behind(t, up.URL, ", remove_token: true", nil)
+	request := "GET /shop/x HTTP/1.1\r\nHost: shop.example.com\r\n" +
+		"X-Auth-Subject: root\r\nx_auth_subject: root\r\nX_AUTH_ROLES: admin\r\nX-Auth_Scopes: all\r\nX.Auth.Roles: admin\r\nX-Decision-ID: 1\r\nX_Decision_Id: 1\r\n" +
+		"X-Auth-Decision-Id: 1\r\nX-Tenant: other\r\nx_tenant: other\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX_Forwarded_Host: evil\r\nX-Forwarded-Prefix: /evil\r\n" +
+		"Forwarded: for=6.6.6.6\r\nX-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\nX-HTTP-Method-Override: DELETE\r\nX-Real-Ip: 6.6.6.6\r\n" +
+		"Authorization: Basic eDp5\r\nX-Hop: 1\r\nConnection: close, X-Auth-Subject, X-Request-Id, X-Forwarded-For, X-Hop\r\nKeep-Alive: 5\r\nX-Mine: kept\r\n\r\n"
+	if status := s.raw(request); status != 200 {
+		t.Fatal(status)
+	}
+	got := up.take()[0]
+	allowed := map[string]bool{"X-Auth-Decision-Id": true, "X-Decision-Id": true, "X-Request-Id": true, "X-Forwarded-For": true,
+		"X-Forwarded-Proto": true, "X-Forwarded-Host": true, "X-Mine": true}
+	for name, values := range got.Header {
+		if !allowed[name] || len(values) != 1 {
+			t.Errorf("the upstream got %s: %q", name, values)
+		}
+	}
+	if h := got.Header; h.Get("X-Forwarded-For") != "127.0.0.1" || h.Get("X-Forwarded-Proto") != "http" || h.Get("X-Forwarded-Host") != "shop.example.com" ||
+		h.Get("X-Decision-Id") == "1" || h.Get("X-Request-Id") == "" || h.Get("X-Mine") != "kept" {
+		t.Errorf("the upstream got %v", h)
+	}
+}
+
+// TestGatewayUpgradesToWebSocketsOnly: after an upgrade to h2c the caller could speak
+// to the upstream past the gate.
+func TestGatewayUpgradesToWebSocketsOnly(t *testing.T) {
+	up := newUpstream(t)
+	s, _ := behind(t, up.URL, "", nil)
+	for _, upgrade := range []string{"Upgrade: h2c\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: websocket\r\nUpgrade: h2c\r\n"} {
+		status := s.raw("GET /shop/x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings, close\r\n" + upgrade + "HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n")
+		if got := up.take(); status != 200 || len(got) != 1 || got[0].Header["Upgrade"] != nil || got[0].Header["Connection"] != nil || got[0].Header["Http2-Settings"] != nil {
+			t.Errorf("%q: %d, the upstream got %v", upgrade, status, got[0].Header)
+		}
+	}
+}
+
+func TestGatewayDropsTrailers(t *testing.T) {
+	up := newUpstream(t)
+	s, _ := behind(t, up.URL, "", nil)
+	s.raw("POST /shop/count HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: X-Auth-Subject\r\nConnection: close\r\n\r\n1\r\nx\r\n0\r\nX-Auth-Subject: root\r\n\r\n")
+	if got := up.take()[0]; len(got.Trailer) > 0 || got.Header["Trailer"] != nil || got.Header["X-Auth-Subject"] != nil {
+		t.Errorf("%v %v", got.Header, got.Trailer)
+	}
+}
+
+func TestGatewayBelievesTrustedProxies(t *testing.T) {
+	up := newUpstream(t)
+	s, _ := behind(t, up.URL, "", func(c *server.Config) { c.TrustedProxies = []string{"127.0.0.1"} })
+	s.raw("GET /shop/x HTTP/1.1\r\nHost: in.example.com\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example.com\r\nConnection: close\r\n\r\n")
+	h := up.take()[0].Header
+	if h.Get("X-Forwarded-For") != "203.0.113.7, 127.0.0.1" || h.Get("X-Forwarded-Proto") != "https" || h.Get("X-Forwarded-Host") != "shop.example.com" {
+		t.Errorf("%v", h)
+	}
+}
+
+// TestPolicySetsHeadersForTheUpstream: those that data declares, and no others.
+func TestPolicySetsHeadersForTheUpstream(t *testing.T) {
+	up := newUpstream(t)
+	policies, _ := copyDefaults(t)
+	if err := os.Remove(filepath.Join(policies, "authz", "authz_test.rego")); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, filepath.Join(policies, "authz", "authz.rego"), `decision := {"allow": true} if {
+	# 1.`, `decision := {"allow": true, "headers": {"X-Tenant": "acme", "x-other": "1"}} if {
+	# 1.`)
+	s, _ := behind(t, up.URL, "", func(c *server.Config) { c.Policies = policies; c.TrustedProxies = []string{"127.0.0.1"} })
+	s.raw("GET /shop/x HTTP/1.1\r\nHost: h\r\nX_Tenant: evil\r\nConnection: close\r\n\r\n")
+	if h := up.take()[0].Header; h.Get("X-Tenant") != "acme" || h.Get("X-Other") != "" || h.Get("X_tenant") != "" {
+		t.Errorf("%v", h)
+	}
+	a := s.ask("/forward-auth", "", "X-Forwarded-Method", "GET", "X-Forwarded-Host", "h", "X-Forwarded-Uri", "/shop/x")
+	if a.StatusCode != 200 || a.Header.Get("X-Tenant") != "acme" || a.Header.Get("X-Other") != "" {
+		t.Errorf("%d %v", a.StatusCode, a.Header)
+	}
+}
+
+func TestGatewayWhenTheUpstreamFails(t *testing.T) {
+	up := newUpstream(t)
+	s, data := behind(t, up.URL, ", response_timeout: 200ms, max_body: 2MiB", nil)
+	if a := s.call("GET", "/shop/slow", "", ""); a.StatusCode != 504 || a.Header.Get("Content-Type") != "application/problem+json" || a.Header.Get("X-Request-Id") == "" {
+		t.Errorf("slow: %d %v %s", a.StatusCode, a.Header, a.body)
+	}
+	if response, err := http.Get(s.URL() + "/shop/cut"); err == nil {
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err == nil {
+			t.Errorf("cut mid-body: read %q without an error", body)
+		}
+	}
+	t.Run("bodies", func(t *testing.T) {
+		if a := s.call("POST", "/shop/count", "", strings.Repeat("x", 2<<20)); a.body != fmt.Sprint(2<<20) {
+			t.Errorf("2 MiB: %d %.80s", a.StatusCode, a.body)
+		}
+		if a := s.call("POST", "/shop/count", "", strings.Repeat("x", 2<<20+1)); a.StatusCode != 413 {
+			t.Errorf("more: %d %.80s", a.StatusCode, a.body)
+		}
+		request, _ := http.NewRequest("POST", s.URL()+"/shop/count", io.MultiReader(strings.NewReader(strings.Repeat("x", 2<<20+1)))) // chunked
+		if a := s.do(request); a.StatusCode != 413 {
+			t.Errorf("more, of unknown length: %d %.80s", a.StatusCode, a.body)
+		}
+	})
+	down, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	down.Close()
+	s.log.waitAfter(t, "policy activated", func() {
+		write(t, data, "upstreams.yaml", fmt.Sprintf("upstreams:\n  shop: {url: \"http://%s\"}\n", down.Addr()))
+	})
+	if a := s.call("GET", "/shop/x", "", ""); a.StatusCode != 502 || a.Header.Get("Content-Type") != "application/problem+json" || a.Header.Get("X-Decision-Id") == "" {
+		t.Errorf("down: %d %v %s", a.StatusCode, a.Header, a.body)
+	}
+}
+
+func TestGatewayCancelsForAClientThatGoesAway(t *testing.T) {
+	reached, cancelled := make(chan struct{}), make(chan struct{})
+	up := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(reached)
+		<-r.Context().Done()
+		close(cancelled)
+	}))
+	defer up.Close()
+	s, _ := behind(t, up.URL, "", nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-reached; cancel() }()
+	request, _ := http.NewRequestWithContext(ctx, "GET", s.URL()+"/shop/x", nil)
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		response.Body.Close()
+		t.Fatal("answered")
+	}
+	select {
+	case <-cancelled:
+	case <-time.After(20 * time.Second):
+		t.Error("the upstream's request goes on")
+	}
+}
+
+func TestGatewayPassesStreams(t *testing.T) {
+	next := make(chan string)
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			conn, buffer, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+			_, _ = io.Copy(conn, buffer)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for event := range next {
+			_, _ = io.WriteString(w, "data: "+event+"\n\n")
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	defer up.Close()
+	s, _ := behind(t, up.URL, "", nil)
+
+	t.Run("server-sent events", func(t *testing.T) {
+		go func() { next <- "one" }()
+		response, err := http.Get(s.URL() + "/shop/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		lines := bufio.NewReader(response.Body)
+		for _, event := range []string{"one", "two"} {
+			if event == "two" {
+				next <- event
+			}
+			if line, err := lines.ReadString('\n'); err != nil || line != "data: "+event+"\n" {
+				t.Fatalf("%q %v", line, err)
+			}
+			_, _ = lines.ReadString('\n')
+		}
+		close(next)
+	})
+	t.Run("WebSocket", func(t *testing.T) {
+		conn, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = io.WriteString(conn, "GET /shop/ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		lines := bufio.NewReader(conn)
+		response, err := http.ReadResponse(lines, nil)
+		if err != nil || response.StatusCode != 101 || response.Header.Get("X-Request-Id") == "" {
+			t.Fatalf("%+v %v", response, err)
+		}
+		for _, text := range []string{"hello\n", "again\n"} {
+			_, _ = io.WriteString(conn, text)
+			if back, err := lines.ReadString('\n'); err != nil || back != text {
+				t.Fatalf("%q %v", back, err)
+			}
+		}
+		s.stop() // ends it, too
+		if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
+			t.Errorf("after the end: %q %v", rest, err)
+		}
+	})
+}
+
+func TestGatewayStreamsWithFlatMemory(t *testing.T) {
+	up := newUpstream(t)
+	s, _ := behind(t, up.URL, "", nil)
+	var most atomic.Uint64
+	measure := func() {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		if m.HeapInuse > most.Load() {
+			most.Store(m.HeapInuse)
+		}
+	}
+	runtime.GC()
+	measure()
+	before := most.Load()
+	const size = 64 << 20
+	request, _ := http.NewRequest("PUT", s.URL()+"/shop/count", io.LimitReader(&measured{every: 4 << 20, measure: measure}, size))
+	request.ContentLength = size
+	if a := s.do(request); a.body != fmt.Sprint(size) {
+		t.Fatalf("upload: %d %.80s", a.StatusCode, a.body)
+	}
+	response, err := http.Get(s.URL() + "/shop/large")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	n, err := io.Copy(&measured{every: 4 << 20, measure: measure}, response.Body)
+	if err != nil || n != size {
+		t.Fatalf("download: %d bytes, %v", n, err)
+	}
+	if grown := int64(most.Load()) - int64(before); grown > 24<<20 {
+		t.Errorf("the heap grew by %d MiB for streams of 64 MiB", grown>>20)
+	}
+}
+
+// measured reads zeroes, and swallows what is written, measuring now and then.
+type measured struct {
+	n, every int
+	measure  func()
+}
+
+func (m *measured) count(n int) (int, error) {
+	if m.n += n; m.n >= m.every {
+		m.n = 0
+		m.measure()
+	}
+	return n, nil
+}
+func (m *measured) Read(p []byte) (int, error)  { clear(p); return m.count(len(p)) }
+func (m *measured) Write(p []byte) (int, error) { return m.count(len(p)) }
+
+func TestGatewayOverHTTP2(t *testing.T) {
+	up := newUpstream(t)
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	defer certificate.Close()
+	dir := t.TempDir()
+	writePair(t, dir, certificate.TLS.Certificates[0])
+	s, _ := behind(t, up.URL, "", func(c *server.Config) {
+		c.TLSCert, c.TLSKey = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	})
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
+	}}
+	response, err := client.Post(s.URL()+"/shop/echo", "text/plain", strings.NewReader("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	if response.ProtoMajor != 2 || string(body) != "hello" {
+		t.Errorf("%s %d %q", response.Proto, response.StatusCode, body)
+	}
+	if got := up.take()[0]; got.Header.Get("X-Forwarded-Proto") != "https" || got.Header.Get("X-Request-Id") == "" {
+		t.Errorf("%v", got.Header)
+	}
+}
+
+// TestRoutesChangeWhileRequestsRun: none fails, and each was proxied by the table
+// that decided it: its upstream knows which paths are its own.
+func TestRoutesChangeWhileRequestsRun(t *testing.T) {
+	var strays atomic.Int64
+	serve := func(name string) *httptest.Server {
+		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			// decision_headers says which table decided.
+			if r.Header.Get("X-Table") != name {
+				strays.Add(1)
+			}
+			_, _ = io.WriteString(w, name)
+		}))
+		t.Cleanup(up.Close)
+		return up
+	}
+	one, two := serve("one"), serve("two")
+	policies, _ := copyDefaults(t)
+	if err := os.Remove(filepath.Join(policies, "authz", "authz_test.rego")); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, filepath.Join(policies, "authz", "authz.rego"), `decision := {"allow": true} if {
+	# 1.`, `decision := {"allow": true, "headers": {"x-table": data.table}} if {
+	# 1.`)
+	s, data := behind(t, one.URL, "", func(c *server.Config) { c.Policies = policies })
+	table := func(name, url string) {
+		s.log.waitAfter(t, "policy activated", func() {
+			write(t, data, "upstreams.yaml", fmt.Sprintf("upstreams:\n  shop: {url: %q}\ndecision_headers: [x-table]\ntable: %s\n", url, name))
+		})
+	}
+	table("one", one.URL)
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	var requests atomic.Int64
+	for range 4 {
+		group.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				response, err := http.Get(s.URL() + "/shop/x")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, response.Body)
+				response.Body.Close()
+				if response.StatusCode != 200 {
+					t.Errorf("status %d", response.StatusCode)
+				}
+				requests.Add(1)
+			}
+		})
+	}
+	for range 2 {
+		table("two", two.URL)
+		table("one", one.URL)
+	}
+	close(done)
+	group.Wait()
+	if strays.Load() > 0 {
+		t.Errorf("%d of %d requests were decided by one table and proxied by the other", strays.Load(), requests.Load())
+	}
+	if requests.Load() == 0 {
+		t.Error("no request was made")
+	}
+}
+
+// TestServeUpstream: with --upstream, what is declared and not built in goes there.
+func TestServeUpstream(t *testing.T) {
+	up := newUpstream(t)
+	s := start(t, func(c *server.Config) { c.Upstream = up.URL; c.Demo = false })
+	if a := s.call("GET", "/", "", ""); a.StatusCode != 200 || a.body != "/" {
+		t.Errorf("/: %d %s", a.StatusCode, a.body)
+	}
+	if a := s.call("GET", "/items/", "", ""); a.StatusCode != 401 {
+		t.Errorf("/items/: %d", a.StatusCode)
+	}
+	if a := s.call("GET", "/livez", "", ""); a.body != "ok\n" {
+		t.Errorf("/livez: %s", a.body)
+	}
+	if seen := up.take(); len(seen) != 1 {
+		t.Errorf("%d requests reached the upstream", len(seen))
+	}
+}
+
+func TestUpstreamTablesThatAreRefused(t *testing.T) {
+	for _, c := range []struct{ name, routes, upstreams, want string }{
+		{"unknown upstream", "/a: {upstream: nowhere, GET: {public: true}}", "shop: {url: http://127.0.0.1:1}", `there is no upstream "nowhere"`},
+		{"over a built-in path", "/token: {upstream: shop, POST: {public: true}}", "shop: {url: http://127.0.0.1:1}", "the server itself serves /token"},
+		{"part of a built-in path", "/admin/v1/users/me: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1}", "the server itself serves /admin/v1/users/{id}"},
+		{"across a built-in path", "/admin/v1/{kind}/x/sessions: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1}", "the server itself serves /admin/v1/users/{id}/sessions"},
+		{"the forward-auth path", "/forward-auth/x: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1}", "/forward-auth"},
+		{"a prefix over a built-in path", "/admin/v1/users: {GET: {public: true}}", "shop: {url: http://127.0.0.1:1, prefixes: [/admin/]}", "change the prefix"},
+		{"one prefix twice", "/a: {GET: {public: true}}", "{shop: {url: http://127.0.0.1:1, prefixes: [/x/]}, other: {url: http://127.0.0.1:2, prefixes: [/x/]}}", "ambiguous"},
+		{"ambiguous routes", "{'/a/{x}': {upstream: shop, GET: {public: true}}, '/{y}/b': {GET: {public: true}}}", "shop: {url: http://127.0.0.1:1}", "ambiguous"},
+		{"a path in the url", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1/base}", "must have no path"},
+		{"a misspelt limit", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, max_bdy: 1}", "max_bdy is not known"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "roles.yaml", "roles: {}\n")
+			write(t, dir, "routes.yaml", "routes:\n  "+c.routes+"\n")
+			write(t, dir, "upstreams.yaml", "upstreams:\n  "+c.upstreams+"\n")
+			cfg := server.DefaultConfig()
+			cfg.Listen, cfg.State, cfg.Data = "127.0.0.1:0", filepath.Join(t.TempDir(), "state"), dir
+			s, err := server.New(t.Context(), cfg, nil)
+			if err == nil {
+				s.Close()
+				t.Fatal("it starts")
+			}
+			if text := err.Error(); !strings.Contains(text, c.want) || !strings.Contains(text, ".yaml:") {
+				t.Errorf("%v\nwant %s, with file and line", err, c.want)
+			}
+		})
+	}
+}
