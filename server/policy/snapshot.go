@@ -68,6 +68,9 @@ type Snapshot struct {
 	abandoned atomic.Int64
 	// slowGrant says why data.token.decision may run long within one step.
 	slowGrant string
+	// slowAccess says the same of data.authzen.decision.
+	slowAccess string
+	declared   declared
 }
 
 // snapshot makes a loaded policy ready to decide.
@@ -99,8 +102,11 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 
 	bindBounded(compiler)
 	rules := newAnalyzer(compiler)
-	for _, e := range []entrypoint{entrypointAuthz, entrypointToken} {
+	for _, e := range append(entrypoints(), documentEntities) {
 		if len(compiler.GetRules(e.ref())) == 0 {
+			if e == documentEntities {
+				continue // nothing to search is nothing odd
+			}
 			s.warn(Warning{Code: WarnMissingEntrypoint, Entrypoint: e.String(),
 				Message: fmt.Sprintf("the policy has no rule %s: whatever it is asked for is denied", e)})
 			continue
@@ -113,6 +119,8 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 	}
 	s.analyse(rules, routes)
 	s.slowGrant = mayRunLong(rules, entrypointToken.ref())
+	s.slowAccess = mayRunLong(rules, entrypointAccess.ref())
+	s.declared.slow = mayRunLong(rules, documentEntities.ref())
 	s.inputs = newInputs(s.plans.general.reads, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})
