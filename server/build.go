@@ -18,6 +18,7 @@ import (
 	"github.com/stagedoor/stagedoor/server/apidoc"
 	"github.com/stagedoor/stagedoor/server/demo"
 	"github.com/stagedoor/stagedoor/server/gate"
+	"github.com/stagedoor/stagedoor/server/pdp"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/problem"
 )
@@ -41,6 +42,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	tokens.Register(routes)
 	s.registerHealth(routes)
 	s.newAdmin().Register(routes)
+	pdp.New(pdp.Options{Policy: s.engine, URL: s.issuer, Logger: s.logger}).Register(routes)
 	if err := apidoc.Register(routes, s.cfg.Demo); err != nil {
 		return nil, err
 	}
@@ -77,7 +79,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("building the gate: %w", err)
 	}
-	return tokens.AtIssuer(door.Wrap(headAsGet(limitBody(routes)))), nil
+	return tokens.AtIssuer(door.Wrap(headAsGet(limitBody(routes))), pdp.Paths()...), nil
 }
 
 // newAdmin makes the interface for those who administer the server.
