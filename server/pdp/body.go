@@ -7,6 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -63,9 +65,9 @@ func parseBody(text []byte) (map[string]any, error) {
 	return body, nil
 }
 
-// checkTokens bounds depth and the length of numbers in JSON that is valid.
+// checkTokens bounds depth and numbers in JSON that is valid.
 func checkTokens(text []byte) error {
-	depth, inString, number := 0, false, 0
+	depth, inString, number := 0, false, -1 // where the number begins
 	for i := 0; i < len(text); i++ {
 		b := text[i]
 		if inString {
@@ -87,13 +89,27 @@ func checkTokens(text []byte) error {
 		case '}', ']':
 			depth--
 		}
-		if b >= '0' && b <= '9' || b == '-' || b == '+' || b == '.' || b == 'e' || b == 'E' {
-			if number++; number > authz.MaxNumber {
-				return invalid("the body has a number that is longer than %d bytes", authz.MaxNumber)
+		isDigit := b >= '0' && b <= '9'
+		switch {
+		case number < 0 && (isDigit || b == '-'):
+			number = i
+		case number >= 0 && !isDigit && !strings.ContainsRune("+-.eE", rune(b)):
+			if err := checkNumber(string(text[number:i])); err != nil {
+				return err
 			}
-		} else {
-			number = 0
+			number = -1
 		}
+	}
+	return nil // no object ends with a number
+}
+
+// checkNumber refuses what the policy could not compute with, or not cheaply.
+func checkNumber(text string) error {
+	if len(text) > authz.MaxNumber {
+		return invalid("the body has a number that is longer than %d bytes", authz.MaxNumber)
+	}
+	if _, err := strconv.ParseFloat(text, 64); err != nil {
+		return invalid("the body has a number that is too large")
 	}
 	return nil
 }

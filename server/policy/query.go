@@ -17,6 +17,8 @@ import (
 type query struct {
 	fresh func() *evaluation
 	free  sync.Pool // of *evaluation
+	// deadline is the time that an evaluation has.
+	deadline time.Duration
 }
 
 // answer is the variable that a query binds.
@@ -31,6 +33,7 @@ func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
 	}
 	none := map[string]any{}
 	return &query{
+		deadline: s.deadline(),
 		fresh: func() *evaluation {
 			e := &evaluation{}
 			e.found = e.keep

@@ -24,6 +24,10 @@ import (
 // be a bound.
 const maxCachedPatterns = 1024
 
+// entitiesDeadlines is how many deadlines there are to find out the entities, which is
+// done once.
+const entitiesDeadlines = 20
+
 // Snapshot is one policy with its data, routes and caches. It never changes and
 // may be used by any number of goroutines; a request keeps the snapshot that it
 // began with. It needs no closing.
@@ -114,6 +118,9 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		q, err := s.prepare(e.ref())
 		if err != nil {
 			return nil, err
+		}
+		if e == documentEntities {
+			q.deadline *= entitiesDeadlines
 		}
 		s.queries[e] = q
 	}
