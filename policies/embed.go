@@ -1,5 +1,6 @@
 // Package policies holds the policies that Stagedoor ships with: who may pass
-// (authz), what is in a token (token), and what both share (rbac). They are
+// (authz), what is in a token (token), what other services are answered (authzen), and what
+// they share (rbac). They are
 // plain Rego, so `opa test policies data` and every other tool of Open Policy
 // Agent works on this directory. docs/policy-guide.md explains them.
 //
