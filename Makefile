@@ -32,7 +32,9 @@ race: ## Run the Go tests under the race detector
 .PHONY: policy-test
 policy-test: ## Run the policies' tests with stock opa; every rule must be covered
 	$(OPA) test policies data
-	@set -e; for example in examples/authzen/*/; do $(OPA) test $$example data; done
+	@set -e; for example in examples/authzen/*/; do $(OPA) test $$example data; \
+		$(OPA) test --coverage --threshold 100 $${example}authzen $$example*.yaml > /dev/null || \
+		{ echo "$$example: a rule is not covered by its tests"; exit 1; }; done
 	@$(OPA) test --coverage --threshold 100 policies data > /dev/null || \
 		{ $(OPA) test --coverage --format=pretty policies data; echo 'policies: a rule is not covered by its tests'; exit 1; }
 
