@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
+	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -40,10 +40,8 @@ func (s *Snapshot) DecideAccess(ctx context.Context, r *authz.AccessRequest) (au
 // when they are first asked for. An error is as for [Snapshot.Decide].
 func (s *Snapshot) Entities(ctx context.Context) (*authz.Entities, error) {
 	d := &s.declared
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.known != nil {
-		return d.known, nil
+	if known := d.known.Load(); known != nil {
+		return known, nil
 	}
 	found := &authz.Entities{}
 	if q := s.queries[documentEntities]; q != nil {
@@ -67,8 +65,8 @@ func (s *Snapshot) Entities(ctx context.Context) (*authz.Entities, error) {
 			}
 		}
 	}
-	d.known = found
-	return found, nil
+	d.known.CompareAndSwap(nil, found) // another may have found out meanwhile
+	return d.known.Load(), nil
 }
 
 // The names of the access input's members, as those of the token input's.
@@ -83,8 +81,7 @@ var (
 
 // declared are a snapshot's entities, once they have been asked for.
 type declared struct {
-	mu    sync.Mutex
-	known *authz.Entities
+	known atomic.Pointer[authz.Entities]
 	slow  string // why finding them out may run long within one step
 }
 

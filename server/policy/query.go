@@ -17,8 +17,8 @@ import (
 type query struct {
 	fresh func() *evaluation
 	free  sync.Pool // of *evaluation
-	// deadline is the time that an evaluation has.
-	deadline time.Duration
+	// deadlines is how many deadlines an evaluation has.
+	deadlines time.Duration
 }
 
 // answer is the variable that a query binds.
@@ -33,7 +33,7 @@ func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
 	}
 	none := map[string]any{}
 	return &query{
-		deadline: s.deadline(),
+		deadlines: 1,
 		fresh: func() *evaluation {
 			e := &evaluation{}
 			e.found = e.keep

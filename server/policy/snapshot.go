@@ -120,7 +120,7 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 			return nil, err
 		}
 		if e == documentEntities {
-			q.deadline *= entitiesDeadlines
+			q.deadlines = entitiesDeadlines
 		}
 		s.queries[e] = q
 	}
@@ -212,5 +212,8 @@ func (s *Snapshot) warn(w Warning) {
 	s.warnings.tell()
 }
 
-// deadline is the time that an evaluation has.
+// deadline is the time that a decision has.
 func (s *Snapshot) deadline() time.Duration { return s.options.Deadline }
+
+// timeFor is the time that an evaluation of a query has.
+func (s *Snapshot) timeFor(q *query) time.Duration { return q.deadlines * s.deadline() }
