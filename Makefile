@@ -32,8 +32,17 @@ race: ## Run the Go tests under the race detector
 .PHONY: policy-test
 policy-test: ## Run the policies' tests with stock opa; every rule must be covered
 	$(OPA) test policies data
+	@set -e; for example in examples/authzen/*/; do $(OPA) test $$example data; \
+		$(OPA) test --coverage --threshold 100 $${example}authzen $$example*.yaml > /dev/null || \
+		{ echo "$$example: a rule is not covered by its tests"; exit 1; }; done
 	@$(OPA) test --coverage --threshold 100 policies data > /dev/null || \
 		{ $(OPA) test --coverage --format=pretty policies data; echo 'policies: a rule is not covered by its tests'; exit 1; }
+
+.PHONY: examples
+examples: ## Copy the shipped policies into examples/, which stand for all of them
+	@set -e; for example in examples/authzen/*/; do for package in authz token rbac; do \
+		mkdir -p $$example$$package; rm -f $$example$$package/*.rego; \
+		cp $$(ls policies/$$package/*.rego | grep -v _test.rego) $$example$$package; done; done
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, opa fmt, opa check
@@ -42,10 +51,11 @@ lint: ## gofmt, go vet, staticcheck, opa fmt, opa check
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) -C bench/peers vet ./...
-	@unformatted=$$($(OPA) fmt --list policies); \
+	@unformatted=$$($(OPA) fmt --list policies examples); \
 		test -z "$$unformatted" || { echo "opa fmt --write these files:"; echo "$$unformatted"; exit 1; }
 	$(OPA) check --strict policies data
 	$(OPA) check --strict --schema $(SCHEMAS) policies data
+	@set -e; for example in examples/authzen/*/; do $(OPA) check --strict --schema $(SCHEMAS) $$example data; done
 
 .PHONY: fuzz
 fuzz: ## Fuzz each parser of strangers' input for FUZZTIME (default 20s)

@@ -19,6 +19,7 @@ import (
 	"github.com/stagedoor/stagedoor/server/demo"
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/gateway"
+	"github.com/stagedoor/stagedoor/server/pdp"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/problem"
 )
@@ -42,6 +43,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	tokens.Register(routes)
 	s.registerHealth(routes)
 	s.newAdmin().Register(routes)
+	pdp.New(pdp.Options{Policy: s.engine, URL: s.issuer, Logger: s.logger}).Register(routes)
 	if err := apidoc.Register(routes, s.cfg.Demo); err != nil {
 		return nil, err
 	}
@@ -83,7 +85,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	}
 	s.gateway = gateway.New(gateway.Options{TrustedProxies: proxies, Logger: s.logger})
 	protected := door.Wrap(s.gateway.Proxy(headAsGet(limitBody(routes))))
-	return s.gateway.ForwardAuth(door.Wrap, tokens.AtIssuer(protected)), nil
+	return s.gateway.ForwardAuth(door.Wrap, tokens.AtIssuer(protected, pdp.Paths()...)), nil
 }
 
 // newAdmin makes the interface for those who administer the server.

@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/stagedoor/stagedoor/server/gateway"
+	"github.com/stagedoor/stagedoor/server/pdp"
 )
 
 // BuiltInRoutes are the patterns that the server itself serves, which no upstream
@@ -26,6 +27,7 @@ func BuiltInRoutes(demo bool) []string {
 		"/admin/v1/clients", "/admin/v1/clients/{id}", "/admin/v1/clients/{id}/secret",
 		"/admin/v1/keys", "/admin/v1/keys/{id}", "/admin/v1/policy", "/admin/v1/events",
 	}
+	patterns = append(patterns, pdp.Paths()...)
 	if demo {
 		patterns = append(patterns, "/", "/admin-only", "/client-only", "/items/", "/items/{id}")
 	}

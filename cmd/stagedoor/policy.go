@@ -178,7 +178,7 @@ type policySchemaCmd struct {
 }
 
 func (*policySchemaCmd) Help() string {
-	return `The schemas describe the inputs of data.authz.decision and data.token.decision. The server checks every policy against them; with the files, stock opa and editors do too. Keep them outside the policy directory, or opa loads them as data.
+	return `The schemas describe the inputs of data.authz.decision, data.token.decision and data.authzen.decision. The server checks every policy against them; with the files, stock opa and editors do too. Keep them outside the policy directory, or opa loads them as data.
 
   stagedoor policy schema schemas
   opa check --schema schemas policies data`

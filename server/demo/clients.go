@@ -16,7 +16,7 @@ func Clients() []account.Client {
 		{
 			ID: ServiceClient, Name: "Demo service", Confidential: true, AuthMethod: "client_secret_basic",
 			Grants: []string{"password", "client_credentials", "refresh_token"},
-			Scopes: []string{"items:read", "items:write"},
+			Scopes: []string{"items:read", "items:write", "access:evaluate", "access:search"},
 		},
 		{
 			ID: "demo-app", Name: "Demo app", AuthMethod: "none",

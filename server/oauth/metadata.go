@@ -124,14 +124,14 @@ func (s *Service) signingAlgorithms() []string {
 // server (see [Service.AtIssuer]).
 func (s *Service) url(path string) string { return strings.TrimSuffix(s.issuer, "/") + path }
 
-// AtIssuer lets the endpoints answer below the path of the issuer too, where it has
+// AtIssuer lets the endpoints, and those of others that are named besides, answer below the path of the issuer too, where it has
 // one: of https://example.com/auth, at /auth/token as well as at /token, whether or
 // not a proxy in front strips /auth. Metadata is there at the paths of RFC 8414
 // section 3.1, which inserts the well-known name before the issuer's path, and of
 // OpenID Connect Discovery section 4, which appends it. A request is rewritten
 // before anything has looked at it, so that it is decided as what it becomes.
-func (s *Service) AtIssuer(next http.Handler) http.Handler {
-	aliases := s.aliases()
+func (s *Service) AtIssuer(next http.Handler, besides ...string) http.Handler {
+	aliases := s.aliases(besides)
 	if len(aliases) == 0 {
 		return next
 	}
@@ -150,7 +150,7 @@ func (s *Service) AtIssuer(next http.Handler) http.Handler {
 }
 
 // aliases are the paths below the issuer's, and what they stand for.
-func (s *Service) aliases() map[string]string {
+func (s *Service) aliases(besides []string) map[string]string {
 	parsed, err := url.Parse(s.issuer)
 	if err != nil {
 		return nil
@@ -159,9 +159,12 @@ func (s *Service) aliases() map[string]string {
 	if below == "" {
 		return nil
 	}
-	aliases := map[string]string{metadataPath + below: metadataPath, discoveryPath + below: discoveryPath}
-	for _, path := range []string{tokenPath, revocationPath, introspectionPath, jwksPath, metadataPath, discoveryPath} {
+	aliases := map[string]string{}
+	for _, path := range append([]string{tokenPath, revocationPath, introspectionPath, jwksPath, metadataPath, discoveryPath}, besides...) {
 		aliases[below+path] = path
+		if strings.HasPrefix(path, "/.well-known/") && path != jwksPath {
+			aliases[path+below] = path
+		}
 	}
 	return aliases
 }

@@ -292,24 +292,28 @@ func isHeaderName(name string) bool {
 		})
 }
 
-// claims reads extra claims as encoding/json would (numbers as json.Number).
-func (r *reader) claims(o ast.Object) map[string]any {
-	v := r.member(o, "claims")
+// claims reads extra claims.
+func (r *reader) claims(o ast.Object) map[string]any { return r.plain(o, "claims") }
+
+// plain reads an object as encoding/json would (numbers as json.Number); nil where
+// there is none.
+func (r *reader) plain(o ast.Object, name string) map[string]any {
+	v := r.member(o, name)
 	if v == nil {
 		return nil
 	}
-	object := r.object("claims", v)
+	object := r.object(name, v)
 	if object == nil {
 		return nil
 	}
 	if slices.ContainsFunc(object.Keys(), func(k *ast.Term) bool { _, ok := k.Value.(ast.String); return !ok }) {
-		r.fail("claims has a key that is no string")
+		r.fail("%s has a key that is no string", name)
 		return nil
 	}
 	converted, err := ast.JSON(object)
 	m, ok := converted.(map[string]any)
 	if err != nil || !ok {
-		r.fail("claims: %w", errors.Join(err, errors.New("can't be written as JSON")))
+		r.fail("%s: %w", name, errors.Join(err, errors.New("can't be written as JSON")))
 		return nil
 	}
 	return maps.Clone(m)

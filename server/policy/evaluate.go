@@ -47,7 +47,7 @@ func (s *Snapshot) evaluate(ctx context.Context, q *query, slow string, input as
 // evaluateHere evaluates in the caller's goroutine.
 func (s *Snapshot) evaluateHere(ctx context.Context, q *query, input ast.Value, now time.Time) (ast.Value, error) {
 	e := q.evaluation()
-	e.limit.start(ctx, s.deadline())
+	e.limit.start(ctx, s.timeFor(q))
 	value, err := e.run(ctx, input, now, &e.limit)
 	ended, told := e.limit.ended, e.limit.told
 	if e.limit.stop() {
@@ -57,7 +57,7 @@ func (s *Snapshot) evaluateHere(ctx context.Context, q *query, input ast.Value, 
 	case ended:
 		return nil, ctx.Err()
 	case told:
-		return nil, fmt.Errorf("%w of %s", ErrDeadline, s.deadline())
+		return nil, fmt.Errorf("%w of %s", ErrDeadline, s.timeFor(q))
 	default:
 		return value, err
 	}
@@ -73,9 +73,9 @@ type outcome struct {
 // at the deadline whatever a builtin does, such as a regular expression over a
 // long text. What goes on beyond the deadline is counted, and bounded.
 func (s *Snapshot) evaluateBeside(ctx context.Context, q *query, input ast.Value, now time.Time) (ast.Value, error) {
-	timer := time.NewTimer(s.deadline())
+	timer := time.NewTimer(s.timeFor(q))
 	defer timer.Stop()
-	if err := s.takeSlot(ctx, timer.C); err != nil {
+	if err := s.takeSlot(ctx, s.timeFor(q), timer.C); err != nil {
 		return nil, err
 	}
 	cancel := topdown.NewCancel()
@@ -103,14 +103,14 @@ func (s *Snapshot) evaluateBeside(ctx context.Context, q *query, input ast.Value
 	case o := <-ended:
 		return o.value, o.err
 	case <-timer.C:
-		return abandon(fmt.Errorf("%w of %s", ErrDeadline, s.deadline()))
+		return abandon(fmt.Errorf("%w of %s", ErrDeadline, s.timeFor(q)))
 	case <-ctx.Done():
 		return abandon(ctx.Err())
 	}
 }
 
 // takeSlot waits for one of the slots that evaluations beside their callers have.
-func (s *Snapshot) takeSlot(ctx context.Context, deadline <-chan time.Time) error {
+func (s *Snapshot) takeSlot(ctx context.Context, d time.Duration, deadline <-chan time.Time) error {
 	select {
 	case s.beside <- struct{}{}:
 		return nil
@@ -123,7 +123,7 @@ func (s *Snapshot) takeSlot(ctx context.Context, deadline <-chan time.Time) erro
 	case s.beside <- struct{}{}:
 		return nil
 	case <-deadline:
-		return fmt.Errorf("%w of %s, waiting for %d before it", ErrDeadline, s.deadline(), maxBeside)
+		return fmt.Errorf("%w of %s, waiting for %d before it", ErrDeadline, d, maxBeside)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

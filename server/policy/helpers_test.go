@@ -53,6 +53,12 @@ test_stranger_denied if {
 
 decision := {"allow": true, "scope": input.scope, "lifetime": {"access_token": 1800}}
 `,
+		"policies/authzen/authzen.rego": `package authzen
+
+default decision := false
+
+decision if input.subject.id == input.resource.properties.owner
+`,
 		"data/routes.yaml": "routes:\n  /stage: {GET: {roles: [actor]}}\n  /stage/{id}: {GET: {roles: [actor]}, DELETE: {roles: [director]}}\n",
 	}
 }

@@ -300,9 +300,18 @@ type entrypoint string
 // The entrypoints. They are named here and nowhere else, so that no request can
 // choose a query.
 const (
-	entrypointAuthz entrypoint = "authz.decision"
-	entrypointToken entrypoint = "token.decision"
+	entrypointAuthz  entrypoint = "authz.decision"
+	entrypointToken  entrypoint = "token.decision"
+	entrypointAccess entrypoint = "authzen.decision"
+
+	// documentEntities decides nothing: it says what there is to search.
+	documentEntities entrypoint = "authzen.entities"
 )
+
+// entrypoints are those that a policy should have.
+func entrypoints() []entrypoint {
+	return []entrypoint{entrypointAuthz, entrypointToken, entrypointAccess}
+}
 
 // ref is the entrypoint's reference, such as data.authz.decision.
 func (e entrypoint) ref() ast.Ref {

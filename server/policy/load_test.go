@@ -232,9 +232,9 @@ func TestLoadWarnsOfPoliciesThatAllowNothing(t *testing.T) {
 		want []string
 	}{
 		{"empty directories", files{},
-			[]string{"missing_entrypoint data.authz.decision", "missing_entrypoint data.token.decision", "no_routes", "no_tests"}},
+			[]string{"missing_entrypoint data.authz.decision", "missing_entrypoint data.authzen.decision", "missing_entrypoint data.token.decision", "no_routes", "no_tests"}},
 		{"no allow rule, no tests", files{"policies/authz/a.rego": "package authz\n\ndecision := {\"status\": 403}\n"},
-			[]string{"missing_entrypoint data.token.decision", "never_allows data.authz.decision", "no_routes", "no_tests", "wrong_type data.authz.decision"}},
+			[]string{"missing_entrypoint data.authzen.decision", "missing_entrypoint data.token.decision", "never_allows data.authz.decision", "no_routes", "no_tests", "wrong_type data.authz.decision"}},
 		{"entrypoint of another name", simple().with("policies/authz/authz.rego", "package authz\n\nverdict := {\"allow\": true}\n").with("policies/authz/authz_test.rego", ""),
 			[]string{"missing_entrypoint data.authz.decision", "no_tests"}},
 		{"data in place of a rule", simple().with("policies/authz/authz.rego", "").with("policies/authz/authz_test.rego", "").with("data/authz.yaml", "authz: {decision: {allow: true}}\n"),

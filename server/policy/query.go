@@ -17,6 +17,8 @@ import (
 type query struct {
 	fresh func() *evaluation
 	free  sync.Pool // of *evaluation
+	// deadlines is how many deadlines an evaluation has.
+	deadlines time.Duration
 }
 
 // answer is the variable that a query binds.
@@ -31,6 +33,7 @@ func (s *Snapshot) prepare(ref ast.Ref) (*query, error) {
 	}
 	none := map[string]any{}
 	return &query{
+		deadlines: 1,
 		fresh: func() *evaluation {
 			e := &evaluation{}
 			e.found = e.keep

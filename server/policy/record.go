@@ -138,7 +138,10 @@ func testFiles(modules map[string]*ast.Module) []string {
 // reaches reports whether the modules, or the entrypoints, may look at what a
 // package holds, or are a part of it.
 func reaches(modules map[string]*ast.Module, pkg ast.Ref) bool {
-	found := mayReach(entrypointAuthz.ref(), pkg) || mayReach(entrypointToken.ref(), pkg)
+	found := false
+	for _, e := range append(entrypoints(), documentEntities) {
+		found = found || mayReach(e.ref(), pkg)
+	}
 	for _, m := range modules {
 		// The module's own package is one of its references.
 		ast.WalkRefs(m, func(ref ast.Ref) bool {

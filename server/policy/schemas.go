@@ -15,8 +15,9 @@ import (
 // inputSchemas says which package (with its sub-packages) gets which file of
 // package schema as the schema of its input.
 var inputSchemas = map[string]string{
-	"authz": "authz.json",
-	"token": "token.json",
+	"authz":   "authz.json",
+	"token":   "token.json",
+	"authzen": "authzen.json",
 }
 
 // withSchemas returns copies of the modules in which every package that is

@@ -24,6 +24,10 @@ import (
 // be a bound.
 const maxCachedPatterns = 1024
 
+// entitiesDeadlines is how many deadlines there are to find out the entities, which is
+// done once.
+const entitiesDeadlines = 20
+
 // Snapshot is one policy with its data, routes and caches. It never changes and
 // may be used by any number of goroutines; a request keeps the snapshot that it
 // began with. It needs no closing.
@@ -68,6 +72,9 @@ type Snapshot struct {
 	abandoned atomic.Int64
 	// slowGrant says why data.token.decision may run long within one step.
 	slowGrant string
+	// slowAccess says the same of data.authzen.decision.
+	slowAccess string
+	declared   declared
 }
 
 // snapshot makes a loaded policy ready to decide.
@@ -99,8 +106,11 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 
 	bindBounded(compiler)
 	rules := newAnalyzer(compiler)
-	for _, e := range []entrypoint{entrypointAuthz, entrypointToken} {
+	for _, e := range append(entrypoints(), documentEntities) {
 		if len(compiler.GetRules(e.ref())) == 0 {
+			if e == documentEntities {
+				continue // nothing to search is nothing odd
+			}
 			s.warn(Warning{Code: WarnMissingEntrypoint, Entrypoint: e.String(),
 				Message: fmt.Sprintf("the policy has no rule %s: whatever it is asked for is denied", e)})
 			continue
@@ -109,10 +119,15 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 		if err != nil {
 			return nil, err
 		}
+		if e == documentEntities {
+			q.deadlines = entitiesDeadlines
+		}
 		s.queries[e] = q
 	}
 	s.analyse(rules, routes)
 	s.slowGrant = mayRunLong(rules, entrypointToken.ref())
+	s.slowAccess = mayRunLong(rules, entrypointAccess.ref())
+	s.declared.slow = mayRunLong(rules, documentEntities.ref())
 	s.inputs = newInputs(s.plans.general.reads, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})
@@ -197,5 +212,8 @@ func (s *Snapshot) warn(w Warning) {
 	s.warnings.tell()
 }
 
-// deadline is the time that an evaluation has.
+// deadline is the time that a decision has.
 func (s *Snapshot) deadline() time.Duration { return s.options.Deadline }
+
+// timeFor is the time that an evaluation of a query has.
+func (s *Snapshot) timeFor(q *query) time.Duration { return q.deadlines * s.deadline() }

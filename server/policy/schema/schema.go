@@ -1,15 +1,15 @@
 // Package schema holds the JSON Schemas of the policy's inputs: authz.json for
-// data.authz.decision and token.json for data.token.decision. A policy names
-// them in its METADATA as schema.authz and schema.token; `opa check --schema`
-// and editors then find a misspelt `input.clams`, and so does the server before
-// it activates a policy.
+// data.authz.decision, token.json for data.token.decision and authzen.json for
+// data.authzen.decision. A policy names them in its METADATA as schema.authz,
+// schema.token and schema.authzen; `opa check --schema` and editors then find a
+// misspelt `input.clams`, and so does the server before it activates a policy.
 //
 // The files lie in json/, a directory that holds nothing else, because `opa check
 // --schema DIR` reads every file of DIR as a schema. [FS] has them at its root,
 // and [Write] puts them into a directory of the reader's choice.
 //
 // For OPA an object with listed properties is closed: any other name is an
-// error. An object without them (claims, attributes, resource) is open.
+// error. An object without them (claims, attributes, resource, properties, context) is open.
 package schema
 
 import (
@@ -22,7 +22,7 @@ import (
 	"path/filepath"
 )
 
-// FS holds the schemas at its root, as "authz.json" and "token.json".
+// FS holds the schemas at its root, as "authz.json", "token.json" and "authzen.json".
 var FS Files
 
 //go:embed json/*.json

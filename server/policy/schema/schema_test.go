@@ -47,7 +47,7 @@ func names(properties map[string]*node) []string {
 }
 
 func TestFSHoldsTheSchemasAtItsRoot(t *testing.T) {
-	if err := fstest.TestFS(schema.FS, "authz.json", "token.json"); err != nil {
+	if err := fstest.TestFS(schema.FS, "authz.json", "token.json", "authzen.json"); err != nil {
 		t.Error(err)
 	}
 	for _, name := range []string{"../schema.go", "/authz.json", ""} {
@@ -92,6 +92,10 @@ func TestMembers(t *testing.T) {
 		{"token.json", "subject", subject},
 		{"token.json", "client", []string{"audiences", "confidential", "disabled", "grants", "id", "scopes"}},
 		{"token.json", "session", []string{"audience", "auth_time", "scope"}},
+		{"authzen.json", "", []string{"action", "context", "resource", "subject"}},
+		{"authzen.json", "subject", []string{"id", "properties", "type"}},
+		{"authzen.json", "action", []string{"name", "properties"}},
+		{"authzen.json", "resource", []string{"id", "properties", "type"}},
 	} {
 		t.Run(test.file+" "+test.object, func(t *testing.T) {
 			object := load(t, test.file)
@@ -113,8 +117,8 @@ func TestMembers(t *testing.T) {
 // TestEachMemberIsDescribedAndEachObjectIsOpenOrClosed: a misspelt member is
 // found only in a closed object, and OPA takes one with properties as closed.
 func TestEachMemberIsDescribedAndEachObjectIsOpenOrClosed(t *testing.T) {
-	open := map[string]bool{"claims": true, "resource": true, "attributes": true}
-	for _, file := range []string{"authz.json", "token.json"} {
+	open := map[string]bool{"claims": true, "resource": true, "attributes": true, "properties": true, "context": true}
+	for _, file := range []string{"authz.json", "token.json", "authzen.json"} {
 		var walk func(where, name string, n *node)
 		walk = func(where, name string, n *node) {
 			if n.Description == "" {
@@ -149,7 +153,7 @@ func TestWrite(t *testing.T) {
 		if err := schema.Write(dir); err != nil {
 			t.Fatalf("%s: %v", round, err)
 		}
-		for _, name := range []string{"authz.json", "token.json"} {
+		for _, name := range []string{"authz.json", "token.json", "authzen.json"} {
 			want, _ := schema.FS.ReadFile(name)
 			got, err := os.ReadFile(filepath.Join(dir, name))
 			if err != nil || string(got) != string(want) {
