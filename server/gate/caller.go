@@ -3,6 +3,7 @@ package gate
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -64,14 +65,13 @@ func forwardedAddr(entry string) (netip.Addr, bool) {
 	return addr.WithZone("").Unmap(), true
 }
 
-func (g *Gate) trusts(addr netip.Addr) bool {
+func (g *Gate) trusts(addr netip.Addr) bool { return Trusts(g.o.TrustedProxies, addr) }
+
+// Trusts reports whether an address, which is not an IPv4 address mapped into IPv6,
+// is one of the networks'. Zones don't count.
+func Trusts(proxies []netip.Prefix, addr netip.Addr) bool {
 	addr = addr.WithZone("")
-	for _, prefix := range g.o.TrustedProxies {
-		if prefix.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(proxies, func(prefix netip.Prefix) bool { return prefix.Contains(addr) })
 }
 
 // addressText writes an address; empty where it is not valid. Mostly it is the

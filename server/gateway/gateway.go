@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/policy"
 )
 
@@ -120,16 +121,7 @@ func (g *Gateway) trusts(remoteAddr string) bool {
 		return false
 	}
 	peer, err := netip.ParseAddrPort(remoteAddr)
-	if err != nil {
-		return false
-	}
-	addr := peer.Addr().Unmap().WithZone("")
-	for _, prefix := range g.o.TrustedProxies {
-		if prefix.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return err == nil && gate.Trusts(g.o.TrustedProxies, peer.Addr().Unmap())
 }
 
 // buffers are those that bodies are copied through.
