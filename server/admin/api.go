@@ -154,7 +154,7 @@ func (c *call) actor() account.Actor {
 	switch {
 	case subject == nil:
 	case subject.Kind == authz.KindExternal:
-		actor.Kind, actor.ID = account.ActorExternal, subject.Issuer+" "+subject.ID
+		actor.Kind, actor.ID = account.ActorExternal, subject.UniqueID()
 	default:
 		actor.Kind, actor.ID, actor.ClientID = string(subject.Kind), subject.ID, c.claim("client_id")
 	}

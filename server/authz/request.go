@@ -115,6 +115,15 @@ type Subject struct {
 	Prepared any
 }
 
+// UniqueID is an id that no other subject has: another issuer's may have the id of
+// one of our own.
+func (s *Subject) UniqueID() string {
+	if s.Kind == KindExternal {
+		return s.Issuer + " " + s.ID
+	}
+	return s.ID
+}
+
 // MaxNumber is how long a number may be that reaches a policy by a token, an
 // account's attributes or a text, in bytes. A float64 needs 24, a 128-bit integer
 // 40; but the policy computes with numbers exactly, at a cost that grows faster than

@@ -141,7 +141,7 @@ func (a *API) createItem(c *gin.Context) {
 		a.fail(c, "reading an item", err)
 		return
 	}
-	it, err := a.items.add(title, caller.Username, ownerOf(caller))
+	it, err := a.items.add(title, caller.Username, caller.UniqueID())
 	switch {
 	case errors.Is(err, errFull):
 		refuse(c, http.StatusConflict, err.Error())
@@ -151,15 +151,6 @@ func (a *API) createItem(c *gin.Context) {
 		c.Header("Location", "/items/"+it.ID)
 		answer(c, http.StatusCreated, it)
 	}
-}
-
-// ownerOf is who an item belongs to: an id that is unique among all callers. Another
-// issuer's subject may have the id of one of our accounts.
-func ownerOf(caller *authz.Subject) string {
-	if caller.Kind == authz.KindExternal {
-		return caller.Issuer + " " + caller.ID
-	}
-	return caller.ID
 }
 
 func (a *API) getItem(c *gin.Context) {
