@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"maps"
@@ -151,23 +152,14 @@ var errNoObject = &refusal{http.StatusBadRequest, "the body must be a JSON objec
 
 // tooDeep looks at JSON that is valid.
 func tooDeep(text []byte) bool {
-	depth, inString := 0, false
-	for i := 0; i < len(text); i++ {
-		switch b := text[i]; {
-		case inString && b == '\\':
-			i++
-		case b == '"':
-			inString = !inString
-		case inString:
-		case b == '{' || b == '[':
-			if depth++; depth > maxDepth {
-				return true
-			}
-		case b == '}' || b == ']':
-			depth--
+	for decoder := jsontext.NewDecoder(bytes.NewReader(text)); ; {
+		if _, err := decoder.ReadToken(); err != nil {
+			return false // the end
+		}
+		if decoder.StackDepth() > maxDepth {
+			return true
 		}
 	}
-	return false
 }
 
 func decode(text jsontext.Value, into any) error {

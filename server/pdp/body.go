@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -67,40 +66,19 @@ func parseBody(text []byte) (map[string]any, error) {
 
 // checkTokens bounds depth and numbers in JSON that is valid.
 func checkTokens(text []byte) error {
-	depth, inString, number := 0, false, -1 // where the number begins
-	for i := 0; i < len(text); i++ {
-		b := text[i]
-		if inString {
-			switch b {
-			case '\\':
-				i++
-			case '"':
-				inString = false
-			}
-			continue
-		}
-		switch b {
-		case '"':
-			inString = true
-		case '{', '[':
-			if depth++; depth > maxDepth {
-				return invalid("the body is nested deeper than %d levels", maxDepth)
-			}
-		case '}', ']':
-			depth--
-		}
-		isDigit := b >= '0' && b <= '9'
+	for decoder := jsontext.NewDecoder(bytes.NewReader(text)); ; {
+		token, err := decoder.ReadToken()
 		switch {
-		case number < 0 && (isDigit || b == '-'):
-			number = i
-		case number >= 0 && !isDigit && !strings.ContainsRune("+-.eE", rune(b)):
-			if err := checkNumber(string(text[number:i])); err != nil {
+		case err != nil:
+			return nil // the end
+		case decoder.StackDepth() > maxDepth:
+			return invalid("the body is nested deeper than %d levels", maxDepth)
+		case token.Kind() == '0':
+			if err := checkNumber(token.String()); err != nil {
 				return err
 			}
-			number = -1
 		}
 	}
-	return nil // no object ends with a number
 }
 
 // checkNumber refuses what the policy could not compute with, or not cheaply.
