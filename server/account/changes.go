@@ -24,9 +24,9 @@ func (d *Directory) effects(ctx context.Context, before, after *Account, keep st
 	case before.Disabled && !after.Disabled:
 		events = append(events, accountEvent(AccountEnabled, after))
 	}
-	if changed := changedMembers(before, after); len(changed) > 0 || len(events) == 0 {
+	if names := changedMembers(before, after); len(names) > 0 || len(events) == 0 {
 		e := accountEvent(AccountChanged, after)
-		e.Details["changed"] = strings.Join(changed, " ")
+		e.Details["changed"] = strings.Join(names, " ")
 		events = append(events, e)
 	}
 	var err error
@@ -36,17 +36,25 @@ func (d *Directory) effects(ctx context.Context, before, after *Account, keep st
 
 // changedMembers names what has changed, but for the password and disabled.
 func changedMembers(before, after *Account) []string {
-	var names []string
-	for _, member := range []struct {
-		name string
-		same bool
-	}{
+	return changed([]comparison{
 		{"username", before.Username == after.Username},
 		{"email", before.Email == after.Email},
 		{"full_name", before.FullName == after.FullName},
 		{"roles", slices.Equal(before.Roles, after.Roles)},
 		{"attributes", maps.EqualFunc(before.Attributes, after.Attributes, sameJSON)},
-	} {
+	})
+}
+
+// comparison says of a member whether it is what it was.
+type comparison struct {
+	name string
+	same bool
+}
+
+// changed names the members that are not what they were.
+func changed(members []comparison) []string {
+	var names []string
+	for _, member := range members {
 		if !member.same {
 			names = append(names, member.name)
 		}

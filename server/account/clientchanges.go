@@ -8,11 +8,7 @@ import (
 
 // changedClientMembers names what has changed, but for secrets and disabled.
 func changedClientMembers(before, after *Client) []string {
-	var names []string
-	for _, member := range []struct {
-		name string
-		same bool
-	}{
+	return changed([]comparison{
 		{"client_name", before.Name == after.Name},
 		{"confidential", before.Confidential == after.Confidential},
 		{"token_endpoint_auth_method", before.AuthMethod == after.AuthMethod},
@@ -22,12 +18,7 @@ func changedClientMembers(before, after *Client) []string {
 		{"roles", slices.Equal(before.Roles, after.Roles)},
 		{"audiences", slices.Equal(before.Audiences, after.Audiences)},
 		{"redirect_uris", slices.Equal(before.RedirectURIs, after.RedirectURIs)},
-	} {
-		if !member.same {
-			names = append(names, member.name)
-		}
-	}
-	return names
+	})
 }
 
 // effects are the events of a change, and the end of the sessions of a client that
@@ -42,10 +33,10 @@ func (c *Clients) effects(ctx context.Context, action string, before, after *Cli
 	case before.Disabled && !after.Disabled:
 		events = append(events, clientEvent(ClientEnabled, after.ID))
 	}
-	if changed := changedClientMembers(before, after); action != ClientChanged || len(changed) > 0 || len(events) == 0 {
+	if names := changedClientMembers(before, after); action != ClientChanged || len(names) > 0 || len(events) == 0 {
 		e := clientEvent(action, after.ID)
-		if len(changed) > 0 {
-			e.Details = map[string]string{"changed": strings.Join(changed, " ")}
+		if len(names) > 0 {
+			e.Details = map[string]string{"changed": strings.Join(names, " ")}
 		}
 		events = append(events, e)
 	}

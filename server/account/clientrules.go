@@ -32,8 +32,10 @@ const (
 	minClientSecret = 32
 	maxClientSecret = 1024
 	secretPrefix    = "sds_"
-	secretBytes     = 32
-	secretScheme    = "sha256$"
+	// secretBytes is the randomness of clients' secrets and of refresh tokens (RFC 6749
+	// section 10.10 asks for 160 bits).
+	secretBytes  = 32
+	secretScheme = "sha256$"
 	// maxSecrets bounds how many may be good at once.
 	maxSecrets = 5
 )
@@ -235,13 +237,13 @@ func sortedSet(items []string) []string {
 	return slices.Compact(set)
 }
 
-// newClientSecret makes a secret.
-func newClientSecret(random io.Reader) (string, error) {
+// newSecret makes a text that nobody can guess.
+func newSecret(prefix string, random io.Reader) (string, error) {
 	bytes := make([]byte, secretBytes)
 	if _, err := io.ReadFull(random, bytes); err != nil {
-		return "", fmt.Errorf("making a client's secret: %w", err)
+		return "", fmt.Errorf("making a secret: %w", err)
 	}
-	return secretPrefix + base64.RawURLEncoding.EncodeToString(bytes), nil
+	return prefix + base64.RawURLEncoding.EncodeToString(bytes), nil
 }
 
 // CheckClientSecret reports as an [*InvalidError] that a secret which was not made

@@ -171,7 +171,7 @@ func (c *Clients) List(ctx context.Context) ([]Client, error) {
 // Create adds a client and returns it as stored, with the secret that was made for
 // it: empty unless it authenticates by one. The secret can't be had again.
 func (c *Clients) Create(ctx context.Context, client Client) (Client, string, error) {
-	secret, err := newClientSecret(c.stamp.rand)
+	secret, err := newSecret(secretPrefix, c.stamp.rand)
 	if err != nil {
 		return Client{}, "", err
 	}
@@ -239,7 +239,7 @@ func (c *Clients) Update(ctx context.Context, id string, change func(*Client) er
 // RotateSecret gives the client a new secret. Its former ones are good for the
 // overlap yet; not at all where that is 0.
 func (c *Clients) RotateSecret(ctx context.Context, id string, overlap time.Duration) (string, error) {
-	secret, err := newClientSecret(c.stamp.rand)
+	secret, err := newSecret(secretPrefix, c.stamp.rand)
 	if err != nil {
 		return "", err
 	}

@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-
 	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/cache"
 )
@@ -48,8 +46,6 @@ type Directory struct {
 	store  Store
 	hasher *Hasher
 	logger *slog.Logger
-	now    func() time.Time
-	rand   io.Reader
 
 	prepare     func(*authz.Subject) any
 	subjects    subjects
@@ -59,12 +55,12 @@ type Directory struct {
 
 // New makes a Directory over a store.
 func New(store Store, opts Options) *Directory {
-	d := &Directory{store: store, hasher: opts.Hasher, logger: orDiscard(opts.Logger), now: orTimeNow(opts.Now), rand: orCryptoRand(opts.Rand), prepare: opts.Prepare}
+	d := &Directory{store: store, hasher: opts.Hasher, logger: orDiscard(opts.Logger), prepare: opts.Prepare,
+		revocations: opts.Revocations, stamps: newStamp(opts.Now, opts.Rand)}
 	d.subjects.cache = cache.New[*remembered](cmp.Or(opts.CacheBytes, DefaultCacheBytes))
 	if d.hasher == nil {
 		d.hasher = NewHasher(HasherOptions{MaxBcryptCost: opts.MaxBcryptCost})
 	}
-	d.stamps, d.revocations = newStamp(d.now, d.rand), opts.Revocations
 	return d
 }
 
@@ -175,7 +171,7 @@ func (d *Directory) update(ctx context.Context, ref, keep string, change func(*A
 		if stored.PasswordHash != before.PasswordHash {
 			err = errors.Join(err, d.checkHash(stored.PasswordHash))
 		}
-		stored.ID, stored.CreatedAt, stored.UpdatedAt = before.ID, before.CreatedAt, d.moment()
+		stored.ID, stored.CreatedAt, stored.UpdatedAt = before.ID, before.CreatedAt, d.stamps.moment()
 		if err != nil {
 			return err
 		}
@@ -225,7 +221,7 @@ func (d *Directory) Remove(ctx context.Context, ref string, checks ...func(*Acco
 	}
 	err = d.store.RemoveAccount(ctx, a.ID, Effects{
 		Events: events,
-		Revoke: &SessionRevocation{AccountID: a.ID, Reason: "the account was removed", At: d.moment()},
+		Revoke: &SessionRevocation{AccountID: a.ID, Reason: "the account was removed", At: d.stamps.moment()},
 	}, checks...)
 	d.revocations.catchUp(ctx)
 	if err != nil {
@@ -283,14 +279,11 @@ func (d *Directory) checkHash(hash string) error {
 
 // stamp gives a new account its id and times.
 func (d *Directory) stamp(a *Account) error {
-	now := d.moment()
-	id, err := ulid.New(ulid.Timestamp(now), d.rand)
+	now := d.stamps.moment()
+	id, err := d.stamps.id()
 	if err != nil {
-		return fmt.Errorf("making an account id: %w", err)
+		return fmt.Errorf("adding an account: %w", err)
 	}
-	a.ID, a.CreatedAt, a.UpdatedAt = id.String(), now, now
+	a.ID, a.CreatedAt, a.UpdatedAt = id, now, now
 	return nil
 }
-
-// moment is now, as exactly as a store keeps it.
-func (d *Directory) moment() time.Time { return d.now().UTC().Truncate(time.Microsecond) }

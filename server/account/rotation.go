@@ -6,19 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
 
-const (
-	// refreshPrefix marks refresh tokens for people, and for scanners of leaked
-	// secrets.
-	refreshPrefix = "sdr_"
-	// refreshBytes is the randomness of a refresh token (RFC 6749 section 10.10 asks
-	// for 160 bits).
-	refreshBytes = 32
-)
+// refreshPrefix marks refresh tokens for people, and for scanners of leaked secrets.
+const refreshPrefix = "sdr_"
 
 // Presented is a refresh token that somebody has presented and that may be
 // exchanged.
@@ -63,7 +56,7 @@ func (s *Sessions) Peek(ctx context.Context, refreshToken string) (*Session, err
 
 // find finds a token whose session is live.
 func (s *Sessions) find(ctx context.Context, refreshToken string) (RefreshToken, Session, error) {
-	if !strings.HasPrefix(refreshToken, refreshPrefix) || len(refreshToken) != len(refreshPrefix)+base64.RawURLEncoding.EncodedLen(refreshBytes) {
+	if !strings.HasPrefix(refreshToken, refreshPrefix) || len(refreshToken) != len(refreshPrefix)+base64.RawURLEncoding.EncodedLen(secretBytes) {
 		return RefreshToken{}, Session{}, ErrRefreshInvalid
 	}
 	token, session, err := s.store.RefreshToken(ctx, refreshHash(refreshToken))
@@ -125,7 +118,7 @@ type Rotation struct {
 // [ErrRefreshReused] are as with [Sessions.Present].
 func (p *Presented) Rotate(ctx context.Context, rotation Rotation) (string, error) {
 	s := p.sessions
-	next, err := s.newToken()
+	next, err := newSecret(refreshPrefix, s.stamp.rand)
 	if err != nil {
 		return "", err
 	}
@@ -181,15 +174,6 @@ func (p *Presented) Rotate(ctx context.Context, rotation Rotation) (string, erro
 		return open(p.text, kept)
 	}
 	return next, nil
-}
-
-// newToken makes the text of a refresh token.
-func (s *Sessions) newToken() (string, error) {
-	secret := make([]byte, refreshBytes)
-	if _, err := io.ReadFull(s.stamp.rand, secret); err != nil {
-		return "", fmt.Errorf("making a refresh token: %w", err)
-	}
-	return refreshPrefix + base64.RawURLEncoding.EncodeToString(secret), nil
 }
 
 // refreshHash is what a refresh token is kept as. It has 256 random bits: a slow

@@ -119,7 +119,7 @@ func (s *Sessions) Begin(ctx context.Context, begun NewSession) (Session, string
 	if begun.WithRefresh {
 		session.ExpiresAt, session.IdleExpiresAt = now.Add(begun.Absolute), now.Add(begun.Idle)
 		var err error
-		if text, err = s.newToken(); err != nil {
+		if text, err = newSecret(refreshPrefix, s.stamp.rand); err != nil {
 			return Session{}, "", err
 		}
 		first = &RefreshToken{Hash: refreshHash(text), SessionID: session.ID, CreatedAt: now}
