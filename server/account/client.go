@@ -126,6 +126,8 @@ type ClientStore interface {
 	Client(ctx context.Context, id string) (Client, error)
 	// Clients lists all, by id.
 	Clients(ctx context.Context) ([]Client, error)
+	// ClientChanges counts the changes of clients, by anyone; it only grows.
+	ClientChanges(ctx context.Context) (int64, error)
 	// UseAssertion notes that a client has used the assertion of that jti, until it
 	// expires, and forgets those that expired before now; [ErrAssertionUsed] when it
 	// was noted before.

@@ -46,8 +46,11 @@ type Clients struct {
 	checkJWKS   func(jwks []byte) error
 
 	reload sync.Mutex
-	known  atomic.Pointer[map[string]*knownClient]
-	doubt  doubt // the store may hold something else
+	// changes is the store's count of them, or one of before, when the clients in
+	// memory were read.
+	changes int64
+	known   atomic.Pointer[map[string]*knownClient]
+	doubt   doubt // the store may hold something else
 }
 
 // knownClient is a client with its subject. It is never changed.
@@ -74,7 +77,17 @@ func (c *Clients) Reload(ctx context.Context) error {
 	c.reload.Lock()
 	defer c.reload.Unlock()
 	mark := c.doubt.mark()
-	stored, err := c.store.Clients(ctx)
+	// Before the clients are: what changes in between is read at the next reload, too.
+	changes, err := c.store.ClientChanges(ctx)
+	if err == nil && c.known.Load() != nil && changes == c.changes {
+		// The store changes with each login, its clients seldom do.
+		c.doubt.settle(mark)
+		return nil
+	}
+	var stored []Client
+	if err == nil {
+		stored, err = c.store.Clients(ctx)
+	}
 	if err != nil {
 		c.doubt.raise()
 		return fmt.Errorf("reading the clients: %w", err)
@@ -84,6 +97,7 @@ func (c *Clients) Reload(ctx context.Context) error {
 		known[client.ID] = c.know(client)
 	}
 	c.known.Store(&known)
+	c.changes = changes
 	c.doubt.settle(mark)
 	return nil
 }

@@ -40,6 +40,15 @@ func (s *flakyStore) Clients(ctx context.Context) ([]account.Client, error) {
 	return clients, err
 }
 
+func (s *flakyStore) ClientChanges(ctx context.Context) (int64, error) {
+	if s.failLists {
+		return 0, errStorage
+	}
+	count, err := s.ClientStore.ClientChanges(ctx)
+	s.meanwhile()
+	return count, err
+}
+
 func (s *flakyStore) Revoked(ctx context.Context, tokenID, sessionID string) (bool, error) {
 	if s.failQuestions {
 		return false, errStorage

@@ -25,7 +25,6 @@ type Store interface {
 	EnsureSetting(ctx context.Context, name, value string) (string, error)
 	Changed(ctx context.Context) (bool, error)
 	AccountChanges(ctx context.Context) (int64, error)
-	ClientChanges(ctx context.Context) (int64, error)
 	Close() error
 }
 
