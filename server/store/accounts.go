@@ -189,29 +189,8 @@ func (s *Store) AccountByIdentity(ctx context.Context, identity string) (account
 }
 
 // Accounts implements [account.Store].
-func (s *Store) Accounts(ctx context.Context) (_ []account.Account, err error) {
-	rows, err := s.readers.QueryContext(ctx, selectAccount+` ORDER BY username, id`)
-	if err != nil {
-		return nil, fmt.Errorf("reading accounts: %w", s.explain(err))
-	}
-	defer func() { err = errors.Join(err, s.explain(rows.Close())) }()
-	return s.scanAccounts(rows)
-}
-
-// scanAccounts reads all rows.
-func (s *Store) scanAccounts(rows *sql.Rows) ([]account.Account, error) {
-	var accounts []account.Account
-	for rows.Next() {
-		a, err := s.scanAccount(rows)
-		if err != nil {
-			return nil, err
-		}
-		accounts = append(accounts, a)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading accounts: %w", s.explain(err))
-	}
-	return accounts, nil
+func (s *Store) Accounts(ctx context.Context) ([]account.Account, error) {
+	return queryAll(ctx, s, "accounts", s.scanAccount, selectAccount+` ORDER BY username, id`)
 }
 
 // CountAccounts implements [account.Store].
@@ -251,7 +230,7 @@ func encodeAccount(a *account.Account) ([]any, error) {
 
 // scanAccount reads a row of selectAccount; account.ErrNotFound when there is
 // none.
-func (s *Store) scanAccount(row interface{ Scan(...any) error }) (account.Account, error) {
+func (s *Store) scanAccount(row row) (account.Account, error) {
 	var a account.Account
 	var roles, attributes string
 	var created, updated int64

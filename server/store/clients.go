@@ -28,7 +28,7 @@ func encodeClient(client *account.Client) (string, error) {
 }
 
 // scanClient reads a document; account.ErrClientNotFound when there is none.
-func (s *Store) scanClient(row interface{ Scan(...any) error }) (account.Client, error) {
+func (s *Store) scanClient(row row) (account.Client, error) {
 	var text string
 	if err := row.Scan(&text); errors.Is(err, sql.ErrNoRows) {
 		return account.Client{}, account.ErrClientNotFound
@@ -129,24 +129,8 @@ func (s *Store) Client(ctx context.Context, id string) (account.Client, error) {
 }
 
 // Clients implements [account.ClientStore].
-func (s *Store) Clients(ctx context.Context) (_ []account.Client, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT document FROM clients ORDER BY id`)
-	if err != nil {
-		return nil, fmt.Errorf("reading clients: %w", s.explain(err))
-	}
-	defer func() { err = errors.Join(err, s.explain(rows.Close())) }()
-	var clients []account.Client
-	for rows.Next() {
-		client, err := s.scanClient(rows)
-		if err != nil {
-			return nil, err
-		}
-		clients = append(clients, client)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading clients: %w", s.explain(err))
-	}
-	return clients, nil
+func (s *Store) Clients(ctx context.Context) ([]account.Client, error) {
+	return queryAll(ctx, s, "clients", s.scanClient, `SELECT document FROM clients ORDER BY id`)
 }
 
 // ClientChanges counts the changes of clients, by anyone, since the store was made.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
@@ -23,29 +22,27 @@ func (s *Store) have(ctx context.Context, tx *sql.Tx, effects account.Effects) e
 // revokeSessions marks sessions, and has the gate refuse the access tokens that came
 // from them, until the last of those has expired.
 func (s *Store) revokeSessions(ctx context.Context, tx *sql.Tx, r account.SessionRevocation) (int64, error) {
-	conditions, args := []string{"revoked_at = 0"}, []any{}
-	for _, c := range []struct{ condition, value string }{
-		{"id =", r.SessionID}, {"account_id =", r.AccountID}, {"client_id =", r.ClientID}, {"id <>", r.Except},
-	} {
-		if c.value != "" {
-			args = append(args, c.value)
-			conditions = append(conditions, fmt.Sprintf("%s $%d", c.condition, len(args)))
-		}
+	f := filter{conditions: []string{"revoked_at = 0"}}
+	f.is("id", r.SessionID)
+	f.is("account_id", r.AccountID)
+	f.is("client_id", r.ClientID)
+	if r.Except != "" {
+		f.where("id <> ?", r.Except)
 	}
 	if r.SessionID == "" && r.AccountID == "" && r.ClientID == "" {
 		return 0, fmt.Errorf("revoking sessions: whose is not said")
 	}
-	where := strings.Join(conditions, " AND ")
+	where := f.clause()
 	// Tokens that have expired need no revocation; one that is kept for a little
 	// longer covers the leeway with which they are verified.
 	_, err := tx.ExecContext(ctx, fmt.Sprintf(`INSERT INTO revocations (kind, id, expires_at)
-		SELECT '%s', id, access_expires_at + %d FROM sessions WHERE %s ORDER BY id
-		ON CONFLICT (kind, id) DO NOTHING`, account.RevokedSession, account.RevocationMargin.Microseconds(), where), args...)
+		SELECT '%s', id, access_expires_at + %d FROM sessions%s ORDER BY id
+		ON CONFLICT (kind, id) DO NOTHING`, account.RevokedSession, account.RevocationMargin.Microseconds(), where), f.args...)
 	if err != nil {
 		return 0, fmt.Errorf("revoking access tokens: %w", s.explain(err))
 	}
-	args = append(args, micros(r.At), r.Reason)
-	result, err := tx.ExecContext(ctx, fmt.Sprintf(`UPDATE sessions SET revoked_at = $%d, revoked_reason = $%d WHERE %s`, len(args)-1, len(args), where), args...)
+	at, reason := f.placeholder(micros(r.At)), f.placeholder(r.Reason)
+	result, err := tx.ExecContext(ctx, fmt.Sprintf(`UPDATE sessions SET revoked_at = %s, revoked_reason = %s%s`, at, reason, where), f.args...)
 	if err != nil {
 		return 0, fmt.Errorf("revoking sessions: %w", s.explain(err))
 	}

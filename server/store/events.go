@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -39,77 +38,47 @@ func (s *Store) insertEvents(ctx context.Context, tx *sql.Tx, events []account.E
 }
 
 // Events implements [account.EventStore].
-func (s *Store) Events(ctx context.Context, query account.EventQuery) (_ []account.Event, err error) {
-	var conditions []string
-	var args []any
-	where := func(condition string, value any) {
-		args = append(args, value)
-		conditions = append(conditions, fmt.Sprintf(condition, len(args)))
-	}
+func (s *Store) Events(ctx context.Context, query account.EventQuery) ([]account.Event, error) {
+	var f filter
 	if !query.Since.IsZero() {
-		where("at >= $%d", micros(query.Since))
+		f.where("at >= ?", micros(query.Since))
 	}
 	if !query.Until.IsZero() {
-		where("at < $%d", micros(query.Until))
+		f.where("at < ?", micros(query.Until))
 	}
-	if query.ActorKind != "" {
-		where("actor_kind = $%d", query.ActorKind)
-	}
-	if query.ActorID != "" {
-		where("actor_id = $%d", query.ActorID)
-	}
-	if query.AccountID != "" {
-		where("account_id = $%d", query.AccountID)
-	}
-	if query.ClientID != "" {
-		where("client_id = $%d", query.ClientID)
-	}
-	if query.Outcome != "" {
-		where("outcome = $%d", query.Outcome)
-	}
+	f.is("actor_kind", query.ActorKind)
+	f.is("actor_id", query.ActorID)
+	f.is("account_id", query.AccountID)
+	f.is("client_id", query.ClientID)
+	f.is("outcome", query.Outcome)
 	if query.Before != "" {
-		where("(at, id) < (SELECT at, id FROM events WHERE id = $%d)", query.Before)
+		f.where("(at, id) < (SELECT at, id FROM events WHERE id = ?)", query.Before)
 	}
 	if len(query.Actions) > 0 {
 		placeholders := make([]string, len(query.Actions))
 		for i, action := range query.Actions {
-			args = append(args, action)
-			placeholders[i] = fmt.Sprintf("$%d", len(args))
+			placeholders[i] = f.placeholder(action)
 		}
-		conditions = append(conditions, "action IN ("+strings.Join(placeholders, ", ")+")")
+		f.conditions = append(f.conditions, "action IN ("+strings.Join(placeholders, ", ")+")")
 	}
-	text := selectEvent
-	if len(conditions) > 0 {
-		text += " WHERE " + strings.Join(conditions, " AND ")
-	}
-	text += " ORDER BY at DESC, id DESC"
-	if query.Limit > 0 {
-		args = append(args, query.Limit)
-		text += fmt.Sprintf(" LIMIT $%d", len(args))
-	}
-	rows, err := s.readers.QueryContext(ctx, text, args...)
+	text := selectEvent + f.clause() + " ORDER BY at DESC, id DESC" + f.limit(query.Limit)
+	return queryAll(ctx, s, "the audit log", s.scanEvent, text, f.args...)
+}
+
+// scanEvent reads a row of selectEvent.
+func (s *Store) scanEvent(row row) (account.Event, error) {
+	var e account.Event
+	var at int64
+	var details string
+	err := row.Scan(&e.ID, &at, &e.Action, &e.Outcome, &e.Reason, &e.ActorKind, &e.ActorID, &e.ClientID, &e.AccountID, &e.TargetKind, &e.TargetID, &e.ClientIP, &e.RequestID, &details)
 	if err != nil {
-		return nil, fmt.Errorf("reading the audit log: %w", s.explain(err))
+		return account.Event{}, fmt.Errorf("reading the audit log: %w", s.explain(err))
 	}
-	defer func() { err = errors.Join(err, s.explain(rows.Close())) }()
-	var events []account.Event
-	for rows.Next() {
-		var e account.Event
-		var at int64
-		var details string
-		if err := rows.Scan(&e.ID, &at, &e.Action, &e.Outcome, &e.Reason, &e.ActorKind, &e.ActorID, &e.ClientID, &e.AccountID, &e.TargetKind, &e.TargetID, &e.ClientIP, &e.RequestID, &details); err != nil {
-			return nil, fmt.Errorf("reading the audit log: %w", s.explain(err))
-		}
-		e.At = moment(at)
-		if err := json.Unmarshal([]byte(details), &e.Details); err != nil {
-			return nil, fmt.Errorf("decoding the details of the event %s: %w", e.ID, err)
-		}
-		events = append(events, e)
+	e.At = moment(at)
+	if err := json.Unmarshal([]byte(details), &e.Details); err != nil {
+		return account.Event{}, fmt.Errorf("decoding the details of the event %s: %w", e.ID, err)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading the audit log: %w", s.explain(err))
-	}
-	return events, nil
+	return e, nil
 }
 
 // PurgeEvents implements [account.EventStore].

@@ -23,26 +23,19 @@ func (s *Store) Revoke(ctx context.Context, revocation account.Revocation, event
 }
 
 // Revocations implements [account.RevocationStore].
-func (s *Store) Revocations(ctx context.Context, after int64, expireAfter time.Time) (_ []account.Revocation, err error) {
-	rows, err := s.readers.QueryContext(ctx, `SELECT seq, kind, id, expires_at FROM revocations WHERE seq > $1 AND expires_at > $2 ORDER BY seq`, after, micros(expireAfter))
-	if err != nil {
-		return nil, fmt.Errorf("reading revocations: %w", s.explain(err))
+func (s *Store) Revocations(ctx context.Context, after int64, expireAfter time.Time) ([]account.Revocation, error) {
+	return queryAll(ctx, s, "revocations", s.scanRevocation,
+		`SELECT seq, kind, id, expires_at FROM revocations WHERE seq > $1 AND expires_at > $2 ORDER BY seq`, after, micros(expireAfter))
+}
+
+func (s *Store) scanRevocation(row row) (account.Revocation, error) {
+	var r account.Revocation
+	var expires int64
+	if err := row.Scan(&r.Seq, &r.Kind, &r.ID, &expires); err != nil {
+		return account.Revocation{}, fmt.Errorf("reading revocations: %w", s.explain(err))
 	}
-	defer func() { err = errors.Join(err, s.explain(rows.Close())) }()
-	var revocations []account.Revocation
-	for rows.Next() {
-		var r account.Revocation
-		var expires int64
-		if err := rows.Scan(&r.Seq, &r.Kind, &r.ID, &expires); err != nil {
-			return nil, fmt.Errorf("reading revocations: %w", s.explain(err))
-		}
-		r.ExpiresAt = moment(expires)
-		revocations = append(revocations, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading revocations: %w", s.explain(err))
-	}
-	return revocations, nil
+	r.ExpiresAt = moment(expires)
+	return r, nil
 }
 
 // Revoked implements [account.RevocationStore].

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/account"
@@ -145,38 +144,14 @@ func (s *Store) Session(ctx context.Context, id string) (account.Session, error)
 }
 
 // Sessions implements [account.SessionStore].
-func (s *Store) Sessions(ctx context.Context, query account.SessionQuery) (_ []account.Session, err error) {
-	conditions, args := []string{"TRUE"}, []any{}
-	where := func(condition string, value any) {
-		args = append(args, value)
-		conditions = append(conditions, strings.ReplaceAll(condition, "?", fmt.Sprintf("$%d", len(args))))
-	}
-	if query.AccountID != "" {
-		where("account_id = ?", query.AccountID)
-	}
-	if query.ClientID != "" {
-		where("client_id = ?", query.ClientID)
-	}
+func (s *Store) Sessions(ctx context.Context, query account.SessionQuery) ([]account.Session, error) {
+	var f filter
+	f.is("account_id", query.AccountID)
+	f.is("client_id", query.ClientID)
 	if !query.LiveAt.IsZero() {
-		where("revoked_at = 0 AND expires_at > ? AND idle_expires_at > ?", micros(query.LiveAt))
+		f.where("revoked_at = 0 AND expires_at > ? AND idle_expires_at > ?", micros(query.LiveAt))
 	}
-	rows, err := s.readers.QueryContext(ctx, selectSession+` WHERE `+strings.Join(conditions, " AND ")+` ORDER BY created_at DESC, id DESC`, args...)
-	if err != nil {
-		return nil, fmt.Errorf("reading sessions: %w", s.explain(err))
-	}
-	defer func() { err = errors.Join(err, s.explain(rows.Close())) }()
-	var sessions []account.Session
-	for rows.Next() {
-		session, err := s.scanSession(rows)
-		if err != nil {
-			return nil, err
-		}
-		sessions = append(sessions, session)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading sessions: %w", s.explain(err))
-	}
-	return sessions, nil
+	return queryAll(ctx, s, "sessions", s.scanSession, selectSession+f.clause()+` ORDER BY created_at DESC, id DESC`, f.args...)
 }
 
 // EraseSuccessors implements [account.SessionStore]. It writes only where there is
@@ -230,7 +205,7 @@ func encodeSession(session *account.Session) ([]any, error) {
 
 // scanSession reads a row of selectSession; account.ErrSessionNotFound when there is
 // none.
-func (s *Store) scanSession(row interface{ Scan(...any) error }) (account.Session, error) {
+func (s *Store) scanSession(row row) (account.Session, error) {
 	var session account.Session
 	var scope, audience, amr string
 	var created, used, expires, idle, access, revoked int64
