@@ -137,7 +137,7 @@ func (r *rig) lookUp(ctx context.Context, i int) (err error) {
 
 // match is the third: which declared route is it?
 func (r *rig) match(context.Context) error {
-	match, found := r.snapshot.Match(r.segments)
+	match, found := r.snapshot.Match("", r.segments)
 	if !found {
 		return errors.New("no route matches")
 	}

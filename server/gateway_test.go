@@ -308,6 +308,58 @@ func TestServeUpstream(t *testing.T) {
 	}
 }
 
+// TestHosts: two hosts have tables and upstreams of their own, and all others the
+// table without a host.
+func TestHosts(t *testing.T) {
+	shop, files := newUpstream(t), newUpstream(t)
+	dir := t.TempDir()
+	write(t, dir, "roles.yaml", "roles: {}\n")
+	write(t, dir, "routes.yaml", `routes:
+  /livez: {GET: {public: true}}
+  /token: {POST: {public: true}}
+  /items/{id}: {GET: {authenticated: true}}
+  shop.example/items/{id}: {GET: {public: true}}
+  shop.example/docs: {GET: {public: true}}
+  files.example/{path...}: {upstream: files, GET: {public: true}}
+`)
+	write(t, dir, "upstreams.yaml", "upstreams:\n  shop: {url: '"+shop.URL+"', prefixes: [shop.example/]}\n  files: {url: '"+files.URL+"'}\n")
+	s := start(t, func(c *server.Config) { c.Data, c.Demo = dir, false })
+	for _, c := range []struct {
+		host, target string
+		status       int
+		upstream     *upstream
+	}{
+		{"", "/livez", 200, nil},
+		{"", "/items/1", 401, nil},
+		{"shop.example", "/items/1", 200, shop},
+		{"SHOP.example.:1234", "/items/1", 200, shop},
+		{"shop.example", "/docs", 200, shop}, // a path of the server's on a host that isn't
+		{"shop.example", "/livez", 401, nil},
+		{"files.example", "/livez", 200, files},
+		{"files.example", "/items/1", 200, files},
+		{"other.example", "/items/1", 401, nil},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+c.target, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = c.host
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != c.status {
+			t.Errorf("%s%s: %d, want %d", c.host, c.target, response.StatusCode, c.status)
+		}
+		for name, up := range map[string]*upstream{"shop": shop, "files": files} {
+			if got, want := len(up.take()), up == c.upstream; (got == 1) != want {
+				t.Errorf("%s%s: %d requests reached %s", c.host, c.target, got, name)
+			}
+		}
+	}
+}
+
 func TestUpstreamTablesThatAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, routes, upstreams, want string }{
 		{"unknown upstream", "/a: {upstream: nowhere, GET: {public: true}}", "shop: {url: http://127.0.0.1:1}", `there is no upstream "nowhere"`},
@@ -316,6 +368,8 @@ func TestUpstreamTablesThatAreRefused(t *testing.T) {
 		{"across a built-in path", "/admin/v1/{kind}/x/sessions: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1}", "the server itself serves /admin/v1/users/{id}/sessions"},
 		{"the forward-auth path", "/forward-auth/x: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1}", "/forward-auth"},
 		{"a prefix over a built-in path", "/admin/v1/users: {GET: {public: true}}", "shop: {url: http://127.0.0.1:1, prefixes: [/admin/]}", "change the prefix"},
+		{"a host's prefix in another spelling", "/a: {GET: {public: true}}", "shop: {url: http://127.0.0.1:1, prefixes: [Shop.example/]}", "write shop.example"},
+		{"ambiguous routes of one host", "{'a.example/a/{x}': {GET: {public: true}}, 'a.example/{y}/b': {GET: {public: true}}}", "shop: {url: http://127.0.0.1:1}", "ambiguous"},
 		{"one prefix twice", "/a: {GET: {public: true}}", "{shop: {url: http://127.0.0.1:1, prefixes: [/x/]}, other: {url: http://127.0.0.1:2, prefixes: [/x/]}}", "ambiguous"},
 		{"ambiguous routes", "{'/a/{x}': {upstream: shop, GET: {public: true}}, '/{y}/b': {GET: {public: true}}}", "shop: {url: http://127.0.0.1:1}", "ambiguous"},
 		{"a path in the url", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1/base}", "must have no path"},

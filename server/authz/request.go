@@ -11,14 +11,14 @@ import (
 type Request struct {
 	// Method is the request's method as it was sent, such as "GET".
 	Method string
-	// Host is the request's host in lower case, without a port.
+	// Host is the request's host in lower case, without a port or a dot at its end.
 	Host string
 	// Path is the canonical, still encoded path, exactly as an upstream gets it.
 	Path string
 	// Segments are the path's segments, decoded once. "/items/" has two: "items"
 	// and "".
 	Segments []string
-	// Route is the declared pattern that the path matched; empty when undeclared.
+	// Route is the declared pattern that host and path matched; empty when undeclared.
 	Route string
 	// Params are the values of the route's parameters, decoded once.
 	Params map[string]string

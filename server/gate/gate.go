@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -198,14 +197,15 @@ func (v *visit) gather() error {
 
 // read fills in what the question has from the request itself.
 func (v *visit) read(target *route.Target) {
-	match, _ := v.snapshot.Match(target.Segments)
+	host := route.Host(v.r.Host)
+	match, _ := v.snapshot.Match(host, target.Segments)
 	v.passage.ClientIP = v.gate.clientIP(v.r)
 	v.passage.Request = &v.question
 	// Member by member: a whole one would be made elsewhere first, and copied. Now
 	// is there already.
 	q := &v.question
 	q.Method = v.r.Method
-	q.Host = hostname(v.r.Host)
+	q.Host = host
 	q.Path = target.Path
 	q.Segments = target.Segments
 	q.Route = match.Pattern
@@ -228,18 +228,4 @@ func (g *Gate) visible(header http.Header) map[string][]string {
 		}
 	}
 	return seen
-}
-
-// hostname is a Host header's host in lower case.
-func hostname(host string) string {
-	if !strings.HasPrefix(host, "[") {
-		name, _, _ := strings.Cut(host, ":")
-		return strings.ToLower(name)
-	}
-	if end := strings.IndexByte(host, ']'); end > 0 {
-		if addr, err := netip.ParseAddr(host[1:end]); err == nil {
-			return addr.String()
-		}
-	}
-	return strings.ToLower(host)
 }

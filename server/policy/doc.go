@@ -11,7 +11,7 @@
 //	go engine.Watch(ctx)
 //	...
 //	snapshot := engine.Current()           // once for a request
-//	match, declared := snapshot.Match(target.Segments)
+//	match, declared := snapshot.Match(host, target.Segments)
 //	decision, err := snapshot.Decide(ctx, request)
 //
 // # From a directory to a decision

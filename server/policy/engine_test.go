@@ -236,7 +236,7 @@ func TestReloadUnderLoad(t *testing.T) {
 					t.Errorf("Decide = %+v, %v: half of two policies", d, err)
 					return
 				}
-				if _, ok := s.Match([]string{"v" + rules[0]}); !ok {
+				if _, ok := s.Match("", []string{"v" + rules[0]}); !ok {
 					t.Errorf("rules %s beside the routes %v", rules, s.Routes())
 					return
 				}

@@ -257,7 +257,7 @@ func TestLoadWarnsOfPoliciesThatAllowNothing(t *testing.T) {
 			if got := warningCodes(s.Warnings()); !slices.Equal(got, tc.want) {
 				t.Errorf("warnings %v, want %v", got, tc.want)
 			}
-			if _, ok := s.Match([]string{"nowhere"}); ok {
+			if _, ok := s.Match("", []string{"nowhere"}); ok {
 				t.Error("an undeclared path matched")
 			}
 		})
@@ -277,7 +277,7 @@ func TestSnapshotRoutes(t *testing.T) {
 			t.Errorf("methods of %s: %v, want %v", pattern, got, want)
 		}
 	}
-	m, ok := s.Match([]string{"b", "7"})
+	m, ok := s.Match("", []string{"b", "7"})
 	if !ok || m.Pattern != "/b/{id}" || m.Params["id"] != "7" {
 		t.Errorf("Match = %+v, %v", m, ok)
 	}

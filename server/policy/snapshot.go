@@ -173,10 +173,11 @@ func mentionsAllow(modules map[string]*ast.Module) bool {
 // paths below the directories, and bytes. Equal content has an equal revision.
 func (s *Snapshot) Revision() string { return s.revision }
 
-// Match finds the declared pattern of a path, whatever the method. The segments
-// are those of a canonical target, decoded once.
-func (s *Snapshot) Match(segments []string) (route.Match, bool) {
-	return s.routes.matcher.Match(segments)
+// Match finds the declared pattern of a path on a host, whatever the method. The
+// host is spelled as [route.Host] does; the segments are those of a canonical
+// target, decoded once.
+func (s *Snapshot) Match(host string, segments []string) (route.Match, bool) {
+	return s.routes.matcher.Match(host, segments)
 }
 
 // Methods are the methods declared for a pattern, sorted, for Allow (RFC 9110

@@ -133,13 +133,18 @@ func (l *loading) upstreams(t *routeTable) (problems []Problem) {
 			break // each is looked for in the files
 		}
 		item, _ := routes[pattern].(map[string]any)
+		host, path := route.SplitPattern(pattern)
 		value, explicit := item[upstreamMember]
 		if !explicit {
 			prefix, u := longestPrefix(byPrefix, pattern)
 			if u == nil {
 				continue
 			}
-			switch over := builtIn.under(pattern); {
+			over := ""
+			if strings.HasPrefix(prefix, "/") { // else the host was given to the upstream
+				over = builtIn.under(path)
+			}
+			switch {
 			case over != "" && prefix == "/":
 			case over != "":
 				refuse(fmt.Sprintf("route %q is under the prefix %s of upstream %q, but the server itself serves %s; change the prefix", pattern, prefix, u.Name, over), routesName, pattern)
@@ -150,7 +155,11 @@ func (l *loading) upstreams(t *routeTable) (problems []Problem) {
 		}
 		name, ok := value.(string)
 		u := declared[name]
-		switch over := builtIn.under(pattern); {
+		over := ""
+		if host == "" {
+			over = builtIn.under(path)
+		}
+		switch {
 		case !ok:
 			refuse(fmt.Sprintf("route %q: upstream has to be the name of an upstream", pattern), routesName, pattern, upstreamMember)
 		case u.Upstream == nil:
@@ -171,11 +180,18 @@ func listOr(names []string, none string) string {
 	return strings.Join(names, ", ")
 }
 
-// longestPrefix finds the upstream whose prefix is a pattern's longest.
+// longestPrefix finds the upstream whose prefix is a pattern's longest: one with the
+// pattern's host, or else one without a host, which is for all of them.
 func longestPrefix(byPrefix map[string]*Upstream, pattern string) (prefix string, u *Upstream) {
-	for p := range byPrefix {
-		if len(p) > len(prefix) && strings.HasPrefix(pattern, p) {
-			prefix, u = p, byPrefix[p]
+	_, path := route.SplitPattern(pattern)
+	for _, of := range []string{pattern, path} {
+		for p := range byPrefix {
+			if len(p) > len(prefix) && strings.HasPrefix(of, p) {
+				prefix, u = p, byPrefix[p]
+			}
+		}
+		if u != nil {
+			break
 		}
 	}
 	return prefix, u
@@ -312,11 +328,15 @@ func readPrefixes(v any) ([]string, error) {
 	var prefixes []string
 	for _, item := range list {
 		prefix, _ := item.(string)
-		if !strings.HasPrefix(prefix, "/") || !strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, "{}") {
-			return nil, fmt.Errorf("have to begin and end with a slash and hold no parameters, as /shop/ does")
+		_, path := route.SplitPattern(prefix)
+		if !strings.HasSuffix(path, "/") || strings.ContainsAny(prefix, "{}") {
+			return nil, fmt.Errorf("have to be paths that begin and end with a slash and hold no parameters, as /shop/ does, with a host before them if need be")
 		}
-		if _, err := route.ParseTarget(prefix); err != nil {
+		if _, err := route.ParseTarget(path); err != nil {
 			return nil, fmt.Errorf("hold %q, which is not the canonical spelling of a path: %w", prefix, err)
+		}
+		if _, err := route.NewMatcher([]string{prefix}); err != nil {
+			return nil, fmt.Errorf("hold %q: %w", prefix, err)
 		}
 		prefixes = append(prefixes, prefix)
 	}
@@ -382,7 +402,7 @@ func (b *builtIn) under(pattern string) string {
 	}
 	// Does the built-in table take some path of the pattern? One that stands for
 	// them all will do: its parameters have a value that is no literal.
-	if match, ok := b.matcher.Match(sample(pattern)); ok {
+	if match, ok := b.matcher.Match("", sample(pattern)); ok {
 		return match.Pattern
 	}
 	// Or do they cross, as /a/{x}/c and /a/b/{y} do?

@@ -20,7 +20,7 @@ func BenchmarkMatch(b *testing.B) {
 			segments := []string{fmt.Sprintf("service%d", n/2), "items", "42"}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, ok := matcher.Match(segments); !ok {
+				if _, ok := matcher.Match("", segments); !ok {
 					b.Fatal("no match")
 				}
 			}

@@ -13,6 +13,11 @@
 //	/items/{id}      a parameter: one segment, never empty
 //	/docs/{path...}  the rest: one or more segments, last in its pattern
 //
+// A pattern may begin with a host, as in api.example.com/items/{id}. A host that has
+// patterns of its own has only these; those without a host are for all others. So
+// nothing that is declared for everybody opens a path of a host that was given its
+// own table.
+//
 // From the first segment on, a literal wins over a parameter, and a parameter
 // over the rest. Methods play no part, so that a wrong method on a declared path
 // is known as such. A table in which some path would match two patterns, each

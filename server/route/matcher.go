@@ -21,7 +21,9 @@ type Match struct {
 // for each segment, however many patterns there are; only patterns that
 // overlap from their first segment on make it try more than one way.
 type Matcher struct {
-	root *node
+	root *node // of the patterns without a host
+	// hosts are the roots of those with one; nil where there are none.
+	hosts map[string]*node
 }
 
 // node is a place in the tree of patterns, reached by the segments above it.
@@ -43,6 +45,7 @@ type literalChild struct {
 
 type declared struct {
 	pattern  string
+	root     *node // of its host
 	segments []patternSegment
 	// names of the parameters, in order.
 	names []string
@@ -53,18 +56,18 @@ type declared struct {
 
 // NewMatcher builds a matcher. It fails, naming the pattern, on a malformed
 // pattern, and, naming both, on two patterns that some path matches while
-// neither is the more specific: "/items/{id}" beside "/items/{name}", or
+// neither is the more specific, of one host: "/items/{id}" beside "/items/{name}", or
 // "/{kind}/me" beside "/users/{id}". A {path...} owns what lies below it, so
 // "/{kind}/me" beside "/users/{path...}" is no ambiguity.
 func NewMatcher(patterns []string) (*Matcher, error) {
 	m := &Matcher{root: &node{}}
 	all := make([]*declared, 0, len(patterns))
 	for _, pattern := range slices.Sorted(slices.Values(patterns)) {
-		segments, err := parsePattern(pattern)
+		host, segments, err := parsePattern(pattern)
 		if err != nil {
 			return nil, err
 		}
-		d := &declared{pattern: pattern, segments: segments, lastLiteral: -1}
+		d := &declared{pattern: pattern, root: m.rootFor(host), segments: segments, lastLiteral: -1}
 		for i, s := range segments {
 			switch {
 			case s.kind != literal:
@@ -73,13 +76,13 @@ func NewMatcher(patterns []string) (*Matcher, error) {
 				d.lastLiteral = i
 			}
 		}
-		if other := m.add(d); other != nil {
+		if other := d.root.add(d); other != nil {
 			return nil, ambiguous(d, other)
 		}
 		all = append(all, d)
 	}
 	for _, d := range all {
-		if other := d.conflict(m.root, 0, false, false); other != nil {
+		if other := d.conflict(d.root, 0, false, false); other != nil {
 			return nil, ambiguous(d, other)
 		}
 	}
@@ -97,9 +100,25 @@ func ambiguous(a, b *declared) error {
 	return fmt.Errorf("route patterns %q and %q are ambiguous: a path can match both, and neither is more specific; change one", first, second)
 }
 
-// add places d in the tree, or returns the pattern that is there already.
-func (m *Matcher) add(d *declared) *declared {
-	n := m.root
+// rootFor is the root of a host's patterns.
+func (m *Matcher) rootFor(host string) *node {
+	if host == "" {
+		return m.root
+	}
+	root := m.hosts[host]
+	if root == nil {
+		root = &node{}
+		if m.hosts == nil {
+			m.hosts = make(map[string]*node)
+		}
+		m.hosts[host] = root
+	}
+	return root
+}
+
+// add places d below n, the root of its host, or returns the pattern that is there
+// already.
+func (n *node) add(d *declared) *declared {
 	for _, s := range d.segments {
 		switch s.kind {
 		case rest:
@@ -133,10 +152,18 @@ func (m *Matcher) add(d *declared) *declared {
 	return nil
 }
 
-// Match finds the most specific pattern that the segments of a [Target] match.
-func (m *Matcher) Match(segments []string) (Match, bool) {
+// Match finds the most specific pattern that the segments of a [Target] match, of
+// those declared with the host (see [Host]); of those without one where there are
+// none with it.
+func (m *Matcher) Match(host string, segments []string) (Match, bool) {
+	root := m.root
+	if m.hosts != nil {
+		if own := m.hosts[host]; own != nil {
+			root = own
+		}
+	}
 	w := walk{segments: segments}
-	found := w.descend(m.root, 0)
+	found := w.descend(root, 0)
 	if found == nil {
 		return Match{}, false
 	}

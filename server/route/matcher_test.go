@@ -53,7 +53,7 @@ func TestMatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, ok := m.Match(target.Segments)
+			got, ok := m.Match("", target.Segments)
 			if want := (Match{Pattern: tt.pattern, Params: tt.params}); ok != (tt.pattern != "") || !reflect.DeepEqual(got, want) {
 				t.Errorf("Match(%q) = %+v, %v; want %+v", tt.target, got, ok, want)
 			}
@@ -95,6 +95,16 @@ func TestNewMatcherRefuses(t *testing.T) {
 		{"other names of the rest", []string{"/d/{a...}", "/d/{b...}"}, []string{`"/d/{a...}"`, `"/d/{b...}"`}},
 		{"crossed", []string{"/{kind}/me", "/users/{id}"}, []string{`"/{kind}/me"`, `"/users/{id}"`}},
 		{"crossed above the rest", []string{"/{x}/b/{p...}", "/a/{y}/{p...}"}, []string{`"/{x}/b/{p...}"`, `"/a/{y}/{p...}"`}},
+		{"a wildcard for a host", []string{"*.example.com/a"}, []string{"wildcard", "each host"}},
+		{"a host in upper case", []string{"API.example.com/a"}, []string{"write api.example.com"}},
+		{"a host with a port", []string{"api.example.com:8080/a"}, []string{"write api.example.com"}},
+		{"a host with a dot at its end", []string{"api.example.com./a"}, []string{"write api.example.com"}},
+		{"an address without brackets", []string{"::1/a"}, []string{"slash"}},
+		{"an address spelled at length", []string{"[0:0::1]/a"}, []string{"write [::1]"}},
+		{"a URL", []string{"https://api.example.com/a"}, []string{"port"}},
+		{"a host with a space", []string{"api example/a"}, []string{"host name"}},
+		{"a host alone", []string{"api.example.com"}, []string{"slash"}},
+		{"ambiguous on one host", []string{"a.example/x/{id}", "a.example/x/{name}"}, []string{"a.example/x/{id}", "ambiguous"}},
 		{"crossed above one rest", []string{"/{x}/b/c/d", "/a/{y}/{p...}"}, []string{`"/{x}/b/c/d"`, `"/a/{y}/{p...}"`}},
 	}
 	for _, tt := range tests {
@@ -222,7 +232,7 @@ func checkAgainstReference(t *testing.T, seed uint64) {
 	table := tableFrom(rng)
 	parsed := make([][]patternSegment, len(table))
 	for i, pattern := range table {
-		segments, err := parsePattern(pattern)
+		_, segments, err := parsePattern(pattern)
 		if err != nil {
 			t.Fatalf("%q: %v", pattern, err)
 		}
@@ -249,7 +259,7 @@ func checkAgainstReference(t *testing.T, seed uint64) {
 				best = i
 			}
 		}
-		got, ok := m.Match(path)
+		got, ok := m.Match("", path)
 		if ok != (best >= 0) || ok && got.Pattern != table[best] {
 			t.Fatalf("%q: Match(%q) = %+v, %v; want %d", table, path, got, ok, best)
 		}
@@ -300,7 +310,7 @@ func TestMatcherIsFlatTo10000Patterns(t *testing.T) {
 		for name, path := range paths {
 			w := walk{segments: path}
 			w.descend(m.root, 0)
-			costs[name] = [2]float64{float64(w.visited), testing.AllocsPerRun(20, func() { m.Match(path) })}
+			costs[name] = [2]float64{float64(w.visited), testing.AllocsPerRun(20, func() { m.Match("", path) })}
 		}
 		return costs
 	}
@@ -310,5 +320,41 @@ func TestMatcherIsFlatTo10000Patterns(t *testing.T) {
 	}
 	if got := large["literal"][1]; got != 0 {
 		t.Errorf("a literal match allocates %v times, want 0", got)
+	}
+}
+
+// TestHosts: a host with patterns of its own has only these, and every spelling of
+// it counts as the host.
+func TestHosts(t *testing.T) {
+	m, err := NewMatcher([]string{
+		"/", "/items/{id}", "/token",
+		"a.example/items/{id}", "a.example/items/{id}/x", "b.example/{path...}", "[::1]/items/{key}",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ host, path, want string }{
+		{"", "/items/1", "/items/{id}"},
+		{"127.0.0.1:8080", "/items/1", "/items/{id}"},
+		{"a.example", "/items/1", "a.example/items/{id}"},
+		{"A.Example:443", "/items/1", "a.example/items/{id}"},
+		{"a.example.", "/items/1", "a.example/items/{id}"},
+		{"a.example.:80", "/items/1", "a.example/items/{id}"},
+		{"a.example", "/token", ""},
+		{"a.example", "/", ""},
+		{"b.example", "/token", "b.example/{path...}"},
+		{"b.example", "/", ""},
+		{"x.a.example", "/token", "/token"},
+		{"a.example..", "/token", "/token"},
+		{"[::1]:80", "/items/1", "[::1]/items/{key}"},
+		{"[0:0:0:0:0:0:0:1]", "/items/1", "[::1]/items/{key}"},
+	} {
+		target, refused := ParseTarget(tt.path)
+		if refused != nil {
+			t.Fatal(refused)
+		}
+		if got, _ := m.Match(Host(tt.host), target.Segments); got.Pattern != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.host, tt.path, got.Pattern, tt.want)
+		}
 	}
 }

@@ -25,29 +25,34 @@ type patternSegment struct {
 // isEmpty reports whether s is what a trailing slash makes.
 func (s patternSegment) isEmpty() bool { return s.kind == literal && s.text == "" }
 
-// parsePattern reads a pattern such as "/items/{id}".
-func parsePattern(pattern string) ([]patternSegment, error) {
-	if !strings.HasPrefix(pattern, "/") {
-		return nil, fmt.Errorf("route pattern %q: must begin with a slash", pattern)
+// parsePattern reads a pattern such as "/items/{id}" or "api.example.com/items/{id}".
+func parsePattern(pattern string) (host string, _ []patternSegment, _ error) {
+	written, path := SplitPattern(pattern)
+	host, err := parseHost(written)
+	switch {
+	case err != nil:
+		return "", nil, fmt.Errorf("route pattern %q: %w", pattern, err)
+	case path == "":
+		return "", nil, fmt.Errorf("route pattern %q: must begin with a slash, or with a host name and a slash", pattern)
 	}
-	parts := strings.Split(pattern[1:], "/")
+	parts := strings.Split(path[1:], "/")
 	segments := make([]patternSegment, len(parts))
 	names := make(map[string]bool)
 	for i, part := range parts {
 		last := i == len(parts)-1
 		segment, err := parsePatternSegment(part, last)
 		if err != nil {
-			return nil, fmt.Errorf("route pattern %q: %w", pattern, err)
+			return "", nil, fmt.Errorf("route pattern %q: %w", pattern, err)
 		}
 		if segment.kind != literal {
 			if names[segment.text] {
-				return nil, fmt.Errorf("route pattern %q: parameter {%s} appears twice; rename one", pattern, segment.text)
+				return "", nil, fmt.Errorf("route pattern %q: parameter {%s} appears twice; rename one", pattern, segment.text)
 			}
 			names[segment.text] = true
 		}
 		segments[i] = segment
 	}
-	return segments, nil
+	return host, segments, nil
 }
 
 func parsePatternSegment(part string, last bool) (patternSegment, error) {
