@@ -373,6 +373,9 @@ func TestUpstreamTablesThatAreRefused(t *testing.T) {
 		{"one prefix twice", "/a: {GET: {public: true}}", "{shop: {url: http://127.0.0.1:1, prefixes: [/x/]}, other: {url: http://127.0.0.1:2, prefixes: [/x/]}}", "ambiguous"},
 		{"ambiguous routes", "{'/a/{x}': {upstream: shop, GET: {public: true}}, '/{y}/b': {GET: {public: true}}}", "shop: {url: http://127.0.0.1:1}", "ambiguous"},
 		{"a path in the url", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1/base}", "must have no path"},
+		{"an assertion for long", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, assertion: {lifetime: 1h}}", "between 1s and 10m0s"},
+		{"an assertion for nobody", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, assertion: {audience: ''}}", "audience that is no text"},
+		{"a misspelt assertion", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, assertion: {audiense: x}}", "audiense"},
 		{"a misspelt limit", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, max_bdy: 1}", "max_bdy is not known"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -105,7 +105,7 @@ func strip(header http.Header, declared []string) {
 // stripped are the names that are removed from every request, as [plain] writes
 // them.
 var stripped = map[string]bool{
-	"x-auth-subject": true, "x-auth-scopes": true, "x-auth-roles": true, "x-auth-decision-id": true,
+	"x-auth-subject": true, "x-auth-scopes": true, "x-auth-roles": true, "x-auth-decision-id": true, "x-auth-assertion": true,
 	"x-decision-id": true, "x-request-id": true, "x-real-ip": true,
 	// Where the request went, according to some proxy.
 	"forwarded": true, "x-forwarded": true, "x-original-uri": true, "x-original-url": true, "x-original-method": true,

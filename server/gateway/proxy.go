@@ -24,6 +24,8 @@ type exchange struct {
 	upstream *policy.Upstream
 	passage  *gate.Passage
 	told     identity
+	// assertion is the same, signed; empty where the upstream wants none.
+	assertion string
 	// own are the answer's headers that were there before the upstream's. They are
 	// kept apart, for an informational answer (103) would take them with it.
 	own http.Header
@@ -61,6 +63,11 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 	if e.told, err = identify(p); err != nil {
 		g.o.Logger.Error("request refused", "error", err, "decision_id", p.DecisionID)
 		e.refuse(w, http.StatusForbidden, "the caller can't be told to the service behind; see the server's log")
+		return
+	}
+	if e.assertion, err = g.assert(u, p, e.told); err != nil {
+		g.o.Logger.Error("assertion not signed", "error", err, "upstream", u.Name, "decision_id", p.DecisionID)
+		e.refuse(w, http.StatusServiceUnavailable, "the caller can't be told to the service behind; try again later")
 		return
 	}
 	if r.ContentLength > u.MaxBody {
@@ -126,6 +133,7 @@ func (g *Gateway) rewrite(r *httputil.ProxyRequest) {
 	for _, h := range [...]struct{ name, value string }{
 		{headerSubject, e.told.subject}, {headerScopes, e.told.scopes}, {headerRoles, e.told.roles},
 		{headerAuthDecisionID, e.told.decisionID}, {headerDecisionID, e.told.decisionID}, {headerRequestID, e.told.requestID},
+		{headerAssertion, e.assertion},
 	} {
 		if h.value != "" {
 			out.Header[h.name] = []string{h.value}
