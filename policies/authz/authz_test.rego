@@ -543,3 +543,12 @@ test_a_rule_without_code_and_message_refuses_all_the_same if {
 		authz.reason(metadata, []).code == "unexplained"
 	}
 }
+
+test_only_the_owner_depends_on_the_resource if {
+	decision := authz.decision with input as _request("DELETE", "/odd", _account(["client"], ""))
+		with data.routes as {"/odd": {"DELETE": {"roles": ["boss"], "owner": true}}}
+	{given.code: object.get(given, "depends_on", "") | some given in decision.reasons} == {
+		"missing_role": "",
+		"not_owner": "resource",
+	}
+}
