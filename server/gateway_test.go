@@ -143,6 +143,29 @@ func TestGatewayTellsTheUpstreamWhoAsks(t *testing.T) {
 	}
 }
 
+// TestUpstreamsAreToldTheScopesOfNow: a scope that the role has lost is not told, though
+// the token still has it.
+func TestUpstreamsAreToldTheScopesOfNow(t *testing.T) {
+	up := newUpstream(t)
+	s, data := behind(t, up.URL, "", nil)
+	carol := s.token("carol", "secretcarol", "items:read items:write")
+	told := func(want string) {
+		t.Helper()
+		if a := s.call("GET", "/private/a", carol, ""); a.StatusCode != 200 {
+			t.Fatal(a.StatusCode, a.body)
+		}
+		if got := up.take()[0].Header.Get("X-Auth-Scopes"); got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+	told("items:read items:write")
+	edit(t, filepath.Join(data, "roles.yaml"), "client: [items:read, items:write]", "client: [items:read]")
+	if err := s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told("items:read")
+}
+
 func TestGatewayRemovesSpoofedHeaders(t *testing.T) {
 	up := newUpstream(t)
 	s, _ := behind(t, up.URL, ", remove_token: true", nil)

@@ -59,15 +59,14 @@ func (g *Gateway) Proxy(next http.Handler) http.Handler {
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage, u *policy.Upstream) {
 	e := &exchange{upstream: u, passage: p}
+	refuse := func(status int, detail string) { e.refuse(w, status, detail) }
 	var err error
-	if e.told, err = identify(p); err != nil {
-		g.o.Logger.Error("request refused", "error", err, "decision_id", p.DecisionID)
-		e.refuse(w, http.StatusForbidden, "the caller can't be told to the service behind; see the server's log")
+	if e.told, err = tell(r.Context(), p); err != nil {
+		g.untold(p, err, refuse)
 		return
 	}
 	if e.assertion, err = g.assert(u, p, e.told); err != nil {
-		g.o.Logger.Error("assertion not signed", "error", err, "upstream", u.Name, "decision_id", p.DecisionID)
-		e.refuse(w, http.StatusServiceUnavailable, "the caller can't be told to the service behind; try again later")
+		g.untold(p, err, refuse)
 		return
 	}
 	if r.ContentLength > u.MaxBody {

@@ -309,12 +309,17 @@ const (
 
 	// documentEntities decides nothing: it says what there is to search.
 	documentEntities entrypoint = "authzen.entities"
+	// documentScopes neither: it says which scopes upstreams are told.
+	documentScopes entrypoint = "authz.scopes"
 )
 
 // entrypoints are those that a policy should have.
 func entrypoints() []entrypoint {
 	return []entrypoint{entrypointAuthz, entrypointToken, entrypointAccess}
 }
+
+// optionalDocuments are those that a policy may have besides.
+func optionalDocuments() []entrypoint { return []entrypoint{documentEntities, documentScopes} }
 
 // ref is the entrypoint's reference, such as data.authz.decision.
 func (e entrypoint) ref() ast.Ref {
