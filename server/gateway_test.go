@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,10 +46,8 @@ func newUpstream(t testing.TB) *upstream {
 			n, _ := io.Copy(io.Discard, r.Body)
 			fmt.Fprint(w, n)
 		case "/shop/large":
-			chunk := make([]byte, 1<<20)
-			for range 64 {
-				_, _ = w.Write(chunk)
-			}
+			size, _ := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64)
+			_, _ = io.CopyN(w, &measured{every: math.MaxInt, measure: func() {}}, size)
 		case "/shop/early":
 			w.Header().Set("Link", "</style.css>")
 			w.WriteHeader(http.StatusEarlyHints)
