@@ -44,7 +44,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	tokens.Register(routes)
 	s.registerHealth(routes)
 	s.newAdmin().Register(routes)
-	pdp.New(pdp.Options{Policy: s.engine, URL: s.issuer, Logger: s.logger}).Register(routes)
+	pdp.New(pdp.Options{URL: s.issuer, Logger: s.logger}).Register(routes)
 	if err := apidoc.Register(routes, s.cfg.Demo); err != nil {
 		return nil, err
 	}

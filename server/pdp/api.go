@@ -34,14 +34,13 @@ func Paths() []string {
 	return []string{evaluationPath, evaluationsPath, searchSubjectPath, searchResourcePath, searchActionPath, metadataPath, routesPath}
 }
 
-// Options are what an [API] is made of. Policy and URL are required.
+// Options are what an [API] is made of. URL is required.
 type Options struct {
-	// Policy gives the snapshot that is live now. [policy.Engine] does.
-	Policy interface{ Current() *policy.Snapshot }
 	// URL is where callers reach the endpoints, without a slash at its end: what the
 	// metadata says, whatever the request's Host.
 	URL string
-	// Logger gets a line for each decision; nil discards.
+	// Logger gets a line for each evaluation, each batch and each search, and one for
+	// each decision of a batch at level debug; nil discards.
 	Logger *slog.Logger
 	// Now is the clock; nil means [time.Now].
 	Now func() time.Time
@@ -77,12 +76,14 @@ func (a *API) Register(routes gin.IRouter) {
 // other the server's.
 type handler func(c *call) (any, error)
 
-// call is one request. All that it asks is decided by one snapshot.
+// call is one request. All that it asks is decided by one snapshot, which is the one
+// that let it pass the gate.
 type call struct {
-	ctx      context.Context
-	passage  *gate.Passage
-	snapshot *policy.Snapshot
-	body     map[string]any
+	ctx       context.Context
+	passage   *gate.Passage
+	snapshot  *policy.Snapshot
+	questions *policy.AccessQuestions
+	body      map[string]any
 }
 
 // fault is what is wrong with a request.
@@ -102,11 +103,21 @@ func missing(name string) error {
 	return &fault{status: http.StatusBadRequest, detail: name + " is missing", missing: true}
 }
 
+func isMissing(err error) bool {
+	var f *fault
+	return errors.As(err, &f) && f.missing
+}
+
 // errOutside says that the routes were not put behind a gate.
 var errOutside = errors.New("the policy decision point must be served behind the gate")
 
 func (a *API) newCall(g *gin.Context) *call {
-	return &call{ctx: g.Request.Context(), passage: gate.FromGin(g), snapshot: a.o.Policy.Current()}
+	c := &call{ctx: g.Request.Context(), passage: gate.FromGin(g)}
+	if c.passage != nil && c.passage.Snapshot != nil {
+		c.snapshot = c.passage.Snapshot
+		c.questions = c.snapshot.AccessQuestions()
+	}
+	return c
 }
 
 func (a *API) serve(handle handler) gin.HandlerFunc {
@@ -122,11 +133,8 @@ func (a *API) serve(handle handler) gin.HandlerFunc {
 }
 
 func (a *API) answer(g *gin.Context, c *call, handle handler) (any, error) {
-	if c.passage == nil || c.passage.Request == nil {
-		return nil, errOutside
-	}
 	if c.snapshot == nil {
-		return nil, errors.New("there is no policy")
+		return nil, errOutside
 	}
 	var err error
 	if c.body, err = readBody(g.Writer, g.Request); err != nil {
@@ -183,25 +191,29 @@ func logged(s string) string {
 	return strings.ToValidUTF8(s[:maxLogged], "") + "…"
 }
 
-// asker names who asks.
-func (c *call) asker() slog.Attr {
+// from says in a line of the log who asked, in which request. An id of another issuer
+// is told from one of our own.
+func (c *call) from() slog.Attr {
 	id := ""
 	if subject := c.passage.Request.Subject; subject != nil {
-		id = subject.ID
+		id = subject.UniqueID()
 	}
-	return slog.String("asked_by", id)
+	return slog.Group("", slog.String("asked_by", id), slog.String("request_id", c.passage.RequestID),
+		slog.String("decision_id", c.passage.DecisionID), slog.String("revision", c.snapshot.Revision()))
 }
 
 // logDecision writes the line of an evaluation; properties and context are not in it.
-func (a *API) logDecision(c *call, q *authz.AccessRequest, d *authz.Access) {
+func (a *API) logDecision(c *call, level slog.Level, q *authz.AccessRequest, d *authz.Access) {
+	if !a.o.Logger.Enabled(c.ctx, level) {
+		return
+	}
 	codes := make([]string, len(d.Reasons))
 	for i, reason := range d.Reasons {
 		codes[i] = reason.Code
 	}
-	a.o.Logger.LogAttrs(c.ctx, slog.LevelInfo, "access decided", slog.Bool("allow", d.Allow),
+	a.o.Logger.LogAttrs(c.ctx, level, "access decided", slog.Bool("allow", d.Allow),
 		slog.String("subject_type", logged(q.Subject.Type)), slog.String("subject", logged(q.Subject.ID)),
 		slog.String("action", logged(q.Action.Name)),
 		slog.String("resource_type", logged(q.Resource.Type)), slog.String("resource", logged(q.Resource.ID)),
-		slog.Any("reasons", codes), c.asker(), slog.String("request_id", c.passage.RequestID),
-		slog.String("decision_id", c.passage.DecisionID), slog.String("revision", d.Revision))
+		slog.Any("reasons", codes), c.from())
 }

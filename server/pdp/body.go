@@ -26,6 +26,9 @@ func readBody(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
 	if values := r.Header.Values("Content-Type"); len(values) != 1 || !isJSON(values[0]) {
 		return nil, invalid("send the body as Content-Type: application/json")
 	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return nil, &fault{status: http.StatusUnsupportedMediaType, detail: "send the body without Content-Encoding"}
+	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if err != nil {
 		var tooLarge *http.MaxBytesError

@@ -3,6 +3,7 @@ package pdp
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"time"
 
@@ -44,7 +45,7 @@ func (a *API) evaluation(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.decide(c, q)
+	return a.decide(c, slog.LevelInfo, q)
 }
 
 // evaluations is POST /access/v1/evaluations.
@@ -60,16 +61,22 @@ func (a *API) evaluations(c *call) (any, error) {
 	defer cancel()
 	c.ctx = ctx
 	answer := batchAnswer{Evaluations: make([]decision, 0, len(b.items))}
+	allowed := 0
 	for _, item := range b.items {
 		d, err := a.decideItem(c, item, b.defaults)
 		if err != nil {
 			return nil, err
 		}
 		answer.Evaluations = append(answer.Evaluations, d)
+		if d.Decision {
+			allowed++
+		}
 		if b.semantic == denyOnFirstDeny && !d.Decision || b.semantic == permitOnFirstPermit && d.Decision {
 			break
 		}
 	}
+	a.o.Logger.LogAttrs(c.ctx, slog.LevelInfo, "access batch decided", slog.Int("asked", len(b.items)),
+		slog.Int("allowed", allowed), slog.Int("denied", len(answer.Evaluations)-allowed), c.from())
 	return answer, nil
 }
 
@@ -125,7 +132,7 @@ func readBatch(body map[string]any) (*batch, error) {
 			return nil, wrongType(name, v, "an object")
 		}
 		p, err := readParts(name+".", o, "")
-		if f, ok := err.(*fault); err != nil && (!ok || !f.missing) {
+		if err != nil && !isMissing(err) {
 			return nil, err
 		}
 		b.items = append(b.items, item{p, err})
@@ -141,7 +148,7 @@ func (a *API) decideItem(c *call, i item, defaults parts) (decision, error) {
 		err = i.lacking
 	}
 	if err == nil {
-		return a.decide(c, q)
+		return a.decide(c, slog.LevelDebug, q)
 	}
 	d := decision{}
 	if wantsReasons(whole.context) {
@@ -150,13 +157,13 @@ func (a *API) decideItem(c *call, i item, defaults parts) (decision, error) {
 	return d, nil
 }
 
-// decide asks the policy.
-func (a *API) decide(c *call, q *authz.AccessRequest) (decision, error) {
-	access, err := c.snapshot.DecideAccess(c.ctx, q)
+// decide asks the policy. The level is that of the decision's line in the log.
+func (a *API) decide(c *call, level slog.Level, q *authz.AccessRequest) (decision, error) {
+	access, err := c.questions.Decide(c.ctx, q)
 	if err != nil {
 		return decision{}, err
 	}
-	a.logDecision(c, q, &access)
+	a.logDecision(c, level, q, &access)
 	d := decision{Decision: access.Allow, Context: access.Context}
 	if wantsReasons(q.Context) && len(access.Reasons) > 0 {
 		d.Context = maps.Clone(d.Context)

@@ -67,7 +67,7 @@ func serveRules(t testing.TB, rules string, deadline time.Duration, change func(
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Policy: fixed{snapshot}, URL: "https://pdp.example.com/"}
+	o := Options{URL: "https://pdp.example.com/"}
 	if change != nil {
 		change(&o)
 	}
@@ -287,7 +287,7 @@ func TestASearchIsBoundedInTime(t *testing.T) {
 
 func TestOutsideOfAGate(t *testing.T) {
 	router := gin.New()
-	New(Options{Policy: fixed{}}).Register(router)
+	New(Options{}).Register(router)
 	if w := post(t, router, evaluationPath, "application/json", question()); w.Code != 500 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

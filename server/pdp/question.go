@@ -23,13 +23,13 @@ func readParts(where string, o map[string]any, lax string) (parts, error) {
 	var p parts
 	var lacking error
 	note := func(err error) error {
-		if f, ok := err.(*fault); ok && f.missing {
-			if lacking == nil {
-				lacking = err
-			}
-			return nil
+		if !isMissing(err) {
+			return err
 		}
-		return err
+		if lacking == nil {
+			lacking = err
+		}
+		return nil
 	}
 	var err error
 	if v, there := o["subject"]; there {

@@ -40,21 +40,20 @@ func (a *API) serveRoutes(g *gin.Context) {
 }
 
 func (a *API) openRoutes(c *call) ([]openRoute, error) {
-	if c.passage == nil || c.passage.Request == nil {
+	if c.snapshot == nil {
 		return nil, errOutside
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, routesTime)
 	defer cancel()
-	snapshot := c.passage.Snapshot
 	open := []openRoute{}
-	for _, pattern := range snapshot.Routes() {
+	for _, pattern := range c.snapshot.Routes() {
 		r := openRoute{Route: pattern}
-		methods := snapshot.Methods(pattern)
+		methods := c.snapshot.Methods(pattern)
 		for _, method := range methods {
 			if method == http.MethodHead && slices.Contains(methods, http.MethodGet) {
 				continue // is GET's
 			}
-			d, err := snapshot.Decide(ctx, anyRequest(c.passage.Request, pattern, method))
+			d, err := c.snapshot.Decide(ctx, anyRequest(c.passage.Request, pattern, method))
 			switch {
 			case err != nil:
 				return nil, fmt.Errorf("deciding %s %s: %w", method, pattern, err)

@@ -1,11 +1,7 @@
 package pdp
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/stagedoor/stagedoor/server/authz"
@@ -18,8 +14,6 @@ const (
 	// that ends by one of them may have few results, or none, and goes on.
 	maxAsked   = 10_000
 	searchTime = 2 * time.Second
-	// digestBytes is how much of the search's digest is in a page's token.
-	digestBytes = 16
 )
 
 // searchKind is one of the three searches.
@@ -84,7 +78,7 @@ func (a *API) search(c *call, kind searchKind) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := readPage(c.body, digest(kind.sought, q))
+	page, err := readPage(c.body, searchDigest(kind.sought, q), c.snapshot.Revision())
 	if err != nil {
 		return nil, err
 	}
@@ -93,106 +87,33 @@ func (a *API) search(c *call, kind searchKind) (any, error) {
 		return nil, err
 	}
 	names := kind.among(entities, q)
-	first, _ := slices.BinarySearch(names, page.after)
-	for first < len(names) && (names[first] == "" || page.given && names[first] <= page.after) {
-		first++
-	}
 	answer := searchAnswer{Results: []result{}}
-	next, asked, start := "", 0, a.o.Now()
-	last := page.after // the last name that was settled
-	for _, name := range names[first:] {
+	at, next, asked, start := page.begin(names), "", 0, a.o.Now()
+	for ; at < len(names); at++ {
 		if asked == maxAsked || asked > 0 && a.o.Now().Sub(start) > searchTime {
-			next = page.token(last)
+			next = page.token(names, at)
 			break
 		}
-		kind.put(q, name)
-		access, err := c.snapshot.DecideAccess(c.ctx, q)
+		kind.put(q, names[at])
+		access, err := c.questions.Decide(c.ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		asked++
-		if access.Allow {
-			if len(answer.Results) == page.limit {
-				next = page.token(last)
-				break
-			}
-			answer.Results = append(answer.Results, kind.show(q, name))
+		if !access.Allow {
+			continue
 		}
-		if access.Allow || len(answer.Results) < page.limit {
-			last = name
+		if len(answer.Results) == page.limit {
+			next = page.token(names, at)
+			break
 		}
+		answer.Results = append(answer.Results, kind.show(q, names[at]))
+		page.gave(names[at])
 	}
 	if page.asked || next != "" {
 		answer.Page = &pageAnswer{NextToken: next}
 	}
 	a.o.Logger.LogAttrs(c.ctx, slog.LevelInfo, "access searched", slog.String("sought", kind.sought),
-		slog.Int("asked", asked), slog.Int("found", len(answer.Results)), c.asker(),
-		slog.String("request_id", c.passage.RequestID), slog.String("decision_id", c.passage.DecisionID),
-		slog.String("revision", c.snapshot.Revision()))
+		slog.Int("asked", asked), slog.Int("found", len(answer.Results)), c.from())
 	return answer, nil
-}
-
-// page is the part of the results that is asked for.
-type page struct {
-	asked  bool // the request has the member
-	limit  int
-	given  bool   // it has a token
-	after  string // what the token says; names up to this one were on the pages before
-	digest []byte // of the search
-}
-
-// digest identifies a search: all of it but the page.
-func digest(sought string, q *authz.AccessRequest) []byte {
-	same := *q
-	switch sought { // only the type counts
-	case "subject":
-		same.Subject.ID = ""
-	case "resource":
-		same.Resource.ID = ""
-	}
-	// What was decoded from JSON can be encoded; members come out sorted.
-	text, _ := json.Marshal([]any{sought, same})
-	sum := sha256.Sum256(text)
-	return sum[:digestBytes]
-}
-
-func readPage(body map[string]any, digest []byte) (page, error) {
-	p := page{limit: maxResults, digest: digest}
-	o, err := objectMember("", body, "page")
-	if err != nil || o == nil {
-		return p, err
-	}
-	p.asked = true
-	if v, there := o["limit"]; there {
-		n, err := count("page.limit", v)
-		if err != nil {
-			return p, err
-		}
-		p.limit = min(n, maxResults)
-	}
-	v, there := o["token"]
-	if !there {
-		return p, nil
-	}
-	token, ok := v.(string)
-	if !ok {
-		return p, wrongType("page.token", v, "a string")
-	}
-	if token == "" {
-		return p, nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(text) < digestBytes {
-		return p, invalid("page.token is none that was given out as next_token")
-	}
-	if string(text[:digestBytes]) != string(digest) {
-		return p, invalid("page.token belongs to another search: ask for the next page with the same subject, action, resource and context")
-	}
-	p.given, p.after = true, string(text[digestBytes:])
-	return p, nil
-}
-
-// token is the page's that follows the name.
-func (p page) token(after string) string {
-	return base64.RawURLEncoding.EncodeToString(append(slices.Clone(p.digest), after...))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync/atomic"
 
@@ -17,8 +18,33 @@ import (
 // with allow, reasons and context. What it says of denials, warnings and errors is as
 // for [Snapshot.Decide]; a policy without the package denies everything.
 func (s *Snapshot) DecideAccess(ctx context.Context, r *authz.AccessRequest) (authz.Access, error) {
+	return s.AccessQuestions().Decide(ctx, r)
+}
+
+// AccessQuestions are questions that are asked one after the other and have much in
+// common: those of a batch, or of a search. What they share (properties or a context,
+// by the same map) is made into the policy's own form once, so that a thousand
+// questions about a context of 1 MiB don't cost a thousand times that. The maps must
+// not change meanwhile. Not for concurrent use.
+type AccessQuestions struct {
+	snapshot *Snapshot
+	made     map[uintptr]madeObject
+}
+
+// madeObject holds the map, too, so that no other can have its address.
+type madeObject struct {
+	of    map[string]any
+	value ast.Value
+}
+
+// AccessQuestions returns a series of questions for [AccessQuestions.Decide].
+func (s *Snapshot) AccessQuestions() *AccessQuestions { return &AccessQuestions{snapshot: s} }
+
+// Decide is [Snapshot.DecideAccess].
+func (q *AccessQuestions) Decide(ctx context.Context, r *authz.AccessRequest) (authz.Access, error) {
+	s := q.snapshot
 	denied := authz.Access{Revision: s.revision}
-	input, err := accessInput(r)
+	input, err := q.input(r)
 	if err != nil {
 		return denied, err
 	}
@@ -85,52 +111,61 @@ type declared struct {
 	slow  string // why finding them out may run long within one step
 }
 
-// accessInput builds the input of data.authzen.decision.
-func accessInput(r *authz.AccessRequest) (ast.Value, error) {
-	subject, err := entityValue("subject", r.Subject)
+// input builds the input of data.authzen.decision.
+func (q *AccessQuestions) input(r *authz.AccessRequest) (ast.Value, error) {
+	subject, err := q.entity("subject", r.Subject)
 	if err != nil {
 		return nil, err
 	}
-	resource, err := entityValue("resource", r.Resource)
+	resource, err := q.entity("resource", r.Resource)
 	if err != nil {
 		return nil, err
 	}
 	action := make(members, 0, 2)
 	action.add(keyName, ast.StringTerm(r.Action.Name))
-	if err := action.properties("action", keyProperties, r.Action.Properties); err != nil {
+	if err := q.object(&action, "action", keyProperties, r.Action.Properties); err != nil {
 		return nil, err
 	}
 	m := make(members, 0, 4)
 	m.value(keySubject, subject)
 	m.value(keyAction, ast.NewObject(action...))
 	m.value(keyResource, resource)
-	if err := m.properties("context", keyContext, r.Context); err != nil {
+	if err := q.object(&m, "context", keyContext, r.Context); err != nil {
 		return nil, err
 	}
 	return ast.NewObject(m...), nil
 }
 
-// entityValue has type and id even where they are empty: a caller may say so.
-func entityValue(name string, e authz.Entity) (ast.Value, error) {
+// entity has type and id even where they are empty: a caller may say so.
+func (q *AccessQuestions) entity(name string, e authz.Entity) (ast.Value, error) {
 	m := make(members, 0, 3)
 	m.add(keyType, ast.StringTerm(e.Type))
 	m.add(keyID, ast.StringTerm(e.ID))
-	if err := m.properties(name, keyProperties, e.Properties); err != nil {
+	if err := q.object(&m, name, keyProperties, e.Properties); err != nil {
 		return nil, err
 	}
 	return ast.NewObject(m...), nil
 }
 
-// properties adds an object unless it is absent.
-func (m *members) properties(of string, key *ast.Term, values map[string]any) error {
+// object adds an object unless it is absent.
+func (q *AccessQuestions) object(to *members, of string, key *ast.Term, values map[string]any) error {
 	if values == nil {
 		return nil
 	}
-	v, err := ast.InterfaceToValue(values)
-	if err != nil {
-		return fmt.Errorf("build the policy's input: %s: %w", of, err)
+	at := reflect.ValueOf(values).Pointer()
+	made, known := q.made[at]
+	if !known {
+		v, err := ast.InterfaceToValue(values)
+		if err != nil {
+			return fmt.Errorf("build the policy's input: %s: %w", of, err)
+		}
+		made = madeObject{values, v}
+		if q.made == nil {
+			q.made = map[uintptr]madeObject{}
+		}
+		q.made[at] = made
 	}
-	m.value(key, v)
+	to.value(key, made.value)
 	return nil
 }
 
