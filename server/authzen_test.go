@@ -253,6 +253,9 @@ func TestAuthZENNeedsItsScopes(t *testing.T) {
 			t.Errorf("GET %s: %d", path, a.StatusCode)
 		}
 	}
+	p.ask(t, "/access/v1/evaluation", []byte(question), 200)
+	p.admin(john, "PATCH", "/admin/v1/clients/"+demo.ServiceClient, `{"disabled":true}`, "If-Match", "*").want(t, 200)
+	p.ask(t, "/access/v1/evaluation", []byte(question), 401)
 	for _, line := range []string{"access decided", "access searched", "request denied"} {
 		if !strings.Contains(p.log.since(0), line) {
 			t.Errorf("the log never said %q", line)

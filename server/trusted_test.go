@@ -185,6 +185,7 @@ func TestAnExternalSubjectIsNamedWithItsIssuer(t *testing.T) {
 		t.Errorf("/users/me: %s", me)
 	}
 	call("POST", "/admin/v1/users", `{"username":"eve","password":"correct horse"}`, 201)
+	call("POST", "/access/v1/evaluation", `{"subject":{"type":"user","id":"a"},"action":{"name":"read"},"resource":{"type":"page","id":"p"}}`, 403)
 	events, err := s.events.List(t.Context(), account.EventQuery{Actions: []string{account.AccountCreated}, Limit: 1})
 	if err != nil || len(events) != 1 {
 		t.Fatalf("events %v, %v", events, err)

@@ -194,7 +194,7 @@ func (v *visit) logDenial(status int) {
 	q := &v.question
 	attrs := []slog.Attr{slog.String("path", q.Path), slog.String("route", q.Route)}
 	if q.Subject != nil {
-		attrs = append(attrs, slog.String("subject", q.Subject.ID))
+		attrs = append(attrs, slog.String("subject", q.Subject.UniqueID()))
 	}
 	if q.TokenError != "" {
 		attrs = append(attrs, slog.String("token_error", string(q.TokenError)))

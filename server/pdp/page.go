@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/stagedoor/stagedoor/server/authz"
 )
@@ -79,22 +80,24 @@ func readPage(body map[string]any, digest []byte, revision string) (page, error)
 	return p, p.readToken(token)
 }
 
+func errToken() error { return invalid("page.token is none that was given out as next_token") }
+
 func (p *page) readToken(token string) error {
 	text, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(text) < digestBytes {
-		return invalid("page.token is none that was given out as next_token")
+	if err != nil || len(text) < digestBytes || strings.ContainsAny(token, "\r\n") { // which base64 passes over
+		return errToken()
 	}
 	if string(text[:digestBytes]) != string(p.digest) {
 		return invalid("page.token belongs to another search: ask for the next page with the same subject, action, resource and context")
 	}
 	text = text[digestBytes:]
 	if len(text) < policyBytes {
-		return invalid("page.token is none that was given out as next_token")
+		return errToken()
 	}
 	policy, text := text[:policyBytes], text[policyBytes:]
 	settled, n := binary.Uvarint(text)
 	if n <= 0 {
-		return invalid("page.token is none that was given out as next_token")
+		return errToken()
 	}
 	p.after = string(text[n:])
 	if string(policy) == string(p.policy) {

@@ -1,9 +1,12 @@
 package pdp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/policy"
 )
@@ -51,6 +55,25 @@ type fixed struct{ *policy.Snapshot }
 
 func (f fixed) Current() *policy.Snapshot { return f.Snapshot }
 
+// switching is a policy that changes each time somebody looks.
+type switching struct {
+	snapshots []*policy.Snapshot // the last one stays
+	looks     int
+}
+
+func (s *switching) Current() *policy.Snapshot {
+	live := s.snapshots[min(s.looks, len(s.snapshots)-1)]
+	s.looks++
+	return live
+}
+
+// logTo makes the endpoints write their log there, one line for each record.
+func logTo(w io.Writer) func(*Options) {
+	return func(o *Options) {
+		o.Logger = slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+}
+
 // newAPI serves the endpoints behind a gate that lets everybody pass.
 func newAPI(t testing.TB, change func(*Options)) http.Handler {
 	t.Helper()
@@ -59,14 +82,26 @@ func newAPI(t testing.TB, change func(*Options)) http.Handler {
 
 func serveRules(t testing.TB, rules string, deadline time.Duration, change func(*Options)) http.Handler {
 	t.Helper()
+	return doorTo(t, fixed{load(t, rules, policy.Options{Deadline: deadline})}, change)
+}
+
+// load makes a policy of the rules of package authzen.
+func load(t testing.TB, rules string, o policy.Options) *policy.Snapshot {
+	t.Helper()
 	source := policy.FS(fstest.MapFS{
 		"authzen/a.rego": {Data: []byte(rules)},
 		"authz/a.rego":   {Data: []byte("package authz\n\ndecision := {\"allow\": true}\n")},
 	}, fstest.MapFS{"words.yaml": {Data: []byte("words: {a: [read, write], b: [read], c: []}\n")}})
-	snapshot, err := policy.Load(context.Background(), source, policy.Options{Deadline: deadline})
+	snapshot, err := policy.Load(context.Background(), source, o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return snapshot
+}
+
+// doorTo serves the endpoints behind a gate that decides by the live policy.
+func doorTo(t testing.TB, live interface{ Current() *policy.Snapshot }, change func(*Options)) http.Handler {
+	t.Helper()
 	o := Options{URL: "https://pdp.example.com/"}
 	if change != nil {
 		change(&o)
@@ -74,7 +109,7 @@ func serveRules(t testing.TB, rules string, deadline time.Duration, change func(
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	New(o).Register(router)
-	door, err := gate.New(gate.Options{Policy: fixed{snapshot}})
+	door, err := gate.New(gate.Options{Policy: live})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,4 +350,36 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("not JSON: %s", w.Body)
 		}
 	})
+}
+
+// A batch is one line of the log, whatever its length; what each item was decided is
+// there for those who look closer.
+func TestTheLogOfABatch(t *testing.T) {
+	var log bytes.Buffer
+	h := newAPI(t, logTo(&log))
+	post(t, h, evaluationsPath, "application/json", question(`"p"}}`, `"p"},"evaluations":[{},{"action":{"name":"burn"}},{"subject":{}}]}`))
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	for i, want := range []string{
+		"level=DEBUG msg=\"access decided\" allow=true",
+		"level=DEBUG msg=\"access decided\" allow=false",
+		"level=INFO msg=\"access batch decided\" asked=3 allowed=1 denied=2 asked_by=\"\"",
+	} {
+		if len(lines) != 3 || !strings.Contains(lines[i], want) {
+			t.Fatalf("want %s in line %d of\n%s", want, i, log.String())
+		}
+	}
+	log.Reset()
+	post(t, h, evaluationPath, "application/json", question())
+	if !strings.Contains(log.String(), "level=INFO msg=\"access decided\" allow=true subject_type=user subject=a") {
+		t.Errorf("%s", log.String())
+	}
+}
+
+func TestACallerOfAnotherIssuerIsLoggedWithIt(t *testing.T) {
+	c := &call{snapshot: load(t, rules, policy.Options{}), passage: &gate.Passage{Request: &authz.Request{
+		Subject: &authz.Subject{Kind: authz.KindExternal, Issuer: "https://other.example.com", ID: "carol"},
+	}}}
+	if got := c.from().String(); !strings.Contains(got, "asked_by=https://other.example.com carol ") {
+		t.Error(got)
+	}
 }
