@@ -27,7 +27,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (map[string]any, error) {
 		return nil, invalid("send the body as Content-Type: application/json")
 	}
 	if r.Header.Get("Content-Encoding") != "" {
-		return nil, &fault{status: http.StatusUnsupportedMediaType, detail: "send the body without Content-Encoding"}
+		return nil, invalid("send the body without Content-Encoding")
 	}
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	if err != nil {

@@ -95,6 +95,17 @@ func (s *Snapshot) Entities(ctx context.Context) (*authz.Entities, error) {
 	return d.known.Load(), nil
 }
 
+// analyseEntities finds out what finding the entities takes. There is no input then, so
+// what is declared by one would silently not be there.
+func (s *Snapshot) analyseEntities(a *analyzer) {
+	r := walk(a.entry(documentEntities.ref()), nil)
+	s.declared.slow = r.mayRunLong()
+	if len(r.reads) > 0 {
+		s.warn(Warning{Code: WarnReadsInput, Entrypoint: documentEntities.String(),
+			Message: fmt.Sprintf("%s reads %s, but is asked without an input, once: what depends on it is not found", documentEntities, r.reads[0])})
+	}
+}
+
 // The names of the access input's members, as those of the token input's.
 var (
 	keyAction     = ast.StringTerm("action")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -191,5 +192,41 @@ func TestAccessInputIsTypeChecked(t *testing.T) {
 		if _, err := Load(t.Context(), accessPolicy(rule).source(), Options{}); err == nil {
 			t.Errorf("%s was loaded", rule)
 		}
+	}
+}
+
+func TestEntitiesThatReadTheInput(t *testing.T) {
+	t.Parallel()
+	for rules, want := range map[string]bool{
+		"entities := data.things":                                          false,
+		"entities := {\"actions\": [\"read\"]}":                            false,
+		"entities[\"subjects\"] := {input.subject.type: [\"a\"]}":          true,
+		"entities := {\"actions\": names}\n\nnames := [input.action.name]": true,
+	} {
+		s := loadAccess(t, "decision := true\n\n"+rules, Options{})
+		if got := warned(s, WarnReadsInput, "data.authzen.entities"); got != want {
+			t.Errorf("%s: warnings %v", rules, s.Warnings())
+		}
+	}
+}
+
+// What is shared by questions is made into a value once, and never taken for another's.
+func TestQuestionsThatShareProperties(t *testing.T) {
+	t.Parallel()
+	s := loadAccess(t, `decision := {"allow": true, "context": {"seen": [input.subject.properties.a, input.resource.properties.a, input.context.a]}}`, Options{})
+	questions := s.AccessQuestions()
+	shared := map[string]any{"a": "shared"}
+	for i := range 50 {
+		own := map[string]any{"a": json.Number(strconv.Itoa(i))}
+		got, err := questions.Decide(t.Context(), &authz.AccessRequest{
+			Subject: authz.Entity{Properties: shared}, Resource: authz.Entity{Properties: own}, Context: shared,
+		})
+		want := map[string]any{"seen": []any{"shared", own["a"], "shared"}}
+		if err != nil || !reflect.DeepEqual(got.Context, want) {
+			t.Fatalf("%v, %v, want %v", got.Context, err, want)
+		}
+	}
+	if len(questions.made) != 51 {
+		t.Errorf("%d values were made", len(questions.made))
 	}
 }

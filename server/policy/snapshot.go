@@ -128,7 +128,7 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 	s.analyse(rules, routes)
 	s.slowGrant = mayRunLong(rules, entrypointToken.ref())
 	s.slowAccess = mayRunLong(rules, entrypointAccess.ref())
-	s.declared.slow = mayRunLong(rules, documentEntities.ref())
+	s.analyseEntities(rules)
 	s.held = s.newHeld(rules, routes.patterns)
 	s.inputs = newInputs(s.plans.general.reads, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first

@@ -26,6 +26,8 @@ const (
 	// WarnUncacheable: a line of the policy keeps decisions from being cached; see
 	// [Snapshot.Uncacheable]. The code of those problems, too.
 	WarnUncacheable = "uncacheable"
+	// WarnReadsInput: what must not depend on an input does.
+	WarnReadsInput = "reads_input"
 	// WarnEvaluation: an evaluation failed.
 	WarnEvaluation = "evaluation_error"
 )
