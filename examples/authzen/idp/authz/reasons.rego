@@ -182,13 +182,16 @@ reasons contains reason(rego.metadata.rule(), []) if {
 #   values for its message. custom.depends_on: resource says that the same request
 #   might pass for another resource; GET /access/routes tells such routes apart. A rule
 #   that forgot custom.code or custom.message refuses all the same.
-reason(metadata, values) := object.union(
-	{
-		"code": metadata.custom.code,
-		"message": sprintf(metadata.custom.message, values),
-	},
-	object.filter(metadata.custom, ["depends_on"]),
-) if {
+reason(metadata, values) := {
+	"code": metadata.custom.code,
+	"message": sprintf(metadata.custom.message, values),
+	"depends_on": metadata.custom.depends_on,
+} if {
+	metadata.custom.depends_on
+} else := {
+	"code": metadata.custom.code,
+	"message": sprintf(metadata.custom.message, values),
+} if {
 	metadata.custom
 } else := {
 	"code": "unexplained",
