@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -264,6 +265,31 @@ func TestAPolicyChangesAfterResults(t *testing.T) {
 	w = post(t, h, searchSubjectPath, "application/json", paged(2, tokenOf(t, w)))
 	if got := strings.TrimSpace(w.Body.String()); got != `{"results":[{"type":"user","id":"d"},{"type":"user","id":"f"}],"page":{"next_token":""}}` {
 		t.Error(got)
+	}
+}
+
+// However many there are, a page is bounded, all pages together have everybody, and
+// what is found out once is found out by any number of requests at a time.
+func TestAHundredThousandSubjects(t *testing.T) {
+	h := serveRules(t, `package authzen
+
+decision if endswith(input.subject.id, "7")
+
+entities := {"subjects": {"user": [id | some i in numbers.range(100000, 199999); id := format_int(i, 10)]}}
+`, time.Minute, nil)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			w := post(t, h, searchSubjectPath, "application/json", question())
+			if strings.Count(w.Body.String(), `"id"`) != maxResults || !strings.Contains(w.Body.String(), "next_token") {
+				t.Errorf("%d %.100s", w.Code, w.Body)
+			}
+		})
+	}
+	all.Wait()
+	ids, pages := follow(t, h, "user", 1000)
+	if len(ids) != 10_000 || pages < 10 || ids[9999] != "199997" {
+		t.Errorf("%d in %d pages", len(ids), pages)
 	}
 }
 

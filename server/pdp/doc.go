@@ -2,12 +2,13 @@
 // AuthZEN Authorization API 1.0. The package only translates. [API.Register] adds the
 // routes to a router that stands behind the gate, which has decided by then that the
 // caller may ask at all; what they ask is decided by data.authzen.decision
-// ([policy.Snapshot.DecideAccess]), and nothing is remembered of it.
+// ([policy.AccessQuestions]), by the policy that let the caller pass, and nothing is
+// remembered of it.
 //
-//	pdp.New(pdp.Options{Policy: engine, URL: "https://pdp.example.com"}).Register(router)
+//	pdp.New(pdp.Options{URL: "https://pdp.example.com"}).Register(router)
 //
-// What a stranger sent is read by body.go and question.go; each other file is one kind
-// of question. A search enumerates what the policy declares (data.authzen.entities) and
+// What a stranger sent is read by body.go, question.go and, of a search's pages,
+// page.go; each other file is one kind of question. A search enumerates what the policy declares (data.authzen.entities) and
 // asks the decision about each, by type and id alone, so it says what an evaluation
 // would say.
 package pdp
