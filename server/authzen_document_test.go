@@ -31,19 +31,26 @@ func documented(t *testing.T, text string) string {
 	return ""
 }
 
+// withoutAuthZEN is what `stagedoor init` writes, but for the package authzen.
+func withoutAuthZEN(t *testing.T) (policies, data string) {
+	t.Helper()
+	dir := t.TempDir()
+	if _, err := server.Scaffold(dir); err != nil {
+		t.Fatal(err)
+	}
+	policies = filepath.Join(dir, "policies")
+	if err := os.RemoveAll(filepath.Join(policies, "authzen")); err != nil {
+		t.Fatal(err)
+	}
+	return policies, filepath.Join(dir, "data")
+}
+
 // What docs/authzen.md shows works: the policy of one's own, and the data for the one
 // that is shipped.
 func TestAuthZENDocument(t *testing.T) {
 	t.Run("a policy of one's own", func(t *testing.T) {
 		p := startPDP(t, "", func(c *server.Config) {
-			dir := t.TempDir()
-			if _, err := server.Scaffold(dir); err != nil {
-				t.Fatal(err)
-			}
-			c.Policies, c.Data = filepath.Join(dir, "policies"), filepath.Join(dir, "data")
-			if err := os.RemoveAll(filepath.Join(c.Policies, "authzen")); err != nil {
-				t.Fatal(err)
-			}
+			c.Policies, c.Data = withoutAuthZEN(t)
 			write(t, c.Data, "library.yaml", documented(t, "\n  subjects:\n    member:"))
 			write(t, c.Policies, "authzen/authzen.rego", documented(t, "package authzen\n"))
 			write(t, c.Policies, "authzen/authzen_test.rego", documented(t, "package authzen_test\n"))
@@ -75,14 +82,7 @@ func TestAuthZENDocument(t *testing.T) {
 	})
 	t.Run("entities that are lists of objects", func(t *testing.T) {
 		p := startPDP(t, "", func(c *server.Config) {
-			dir := t.TempDir()
-			if _, err := server.Scaffold(dir); err != nil {
-				t.Fatal(err)
-			}
-			c.Policies, c.Data = filepath.Join(dir, "policies"), filepath.Join(dir, "data")
-			if err := os.RemoveAll(filepath.Join(c.Policies, "authzen")); err != nil {
-				t.Fatal(err)
-			}
+			c.Policies, c.Data = withoutAuthZEN(t)
 			write(t, c.Policies, "authzen/authzen.rego", "package authzen\n\ndecision := true\n\n"+documented(t, "some user in data.people"))
 			write(t, c.Data, "lists.json", `{"people": [{"name": "bob"}, {"name": "ann"}], "records": [{"id": 102}, {"id": 101}]}`)
 		})
