@@ -41,6 +41,7 @@ func TestEveryRefusalIsLoggedOnce(t *testing.T) {
 		{"token refused", "GET", "/account", bearer("expired.hunter2"), "request denied", map[string]any{"status": 401.0, "token_error": "malformed"}},
 		{"token in the query", "GET", "/account?access_token=hunter2", "", "request denied", map[string]any{"status": 400.0, "token_error": "in_query"}},
 		{"not found", "GET", "/nowhere", bearer("carol"), "request denied", map[string]any{"status": 404.0, "subject": carol}},
+		{"another issuer's subject", "GET", "/nowhere", bearer("external"), "request denied", map[string]any{"subject": "https://other.example.com " + john}},
 		{"method", "PUT", "/account", bearer("carol"), "request denied", map[string]any{"status": 405.0, "method": "PUT"}},
 		{"target", "GET", "/a//b?access_token=hunter2", "", "request target refused", map[string]any{"status": 400.0, "fault": "empty_segment"}},
 		{"failure", "GET", "/conflict?access_token=hunter2", "", "request could not be decided", map[string]any{"status": 503.0, "level": "ERROR", "route": "/conflict"}},
