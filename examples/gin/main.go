@@ -24,6 +24,6 @@ func main() {
 	go issuers.Run(ctx)
 	tokens := token.NewVerifier(nil, token.VerifierOptions{Trusted: issuers})
 	loaders := map[string]gate.Loader{"/reports/{id}": reports.resource, "/reports/{id}/approval": reports.resource}
-	door := must(gate.New(gate.Options{Policy: engine, Tokens: tokens, Loaders: loaders, Logger: slog.Default()}))
+	door := must(gate.New(gate.Options{Policy: engine, Tokens: tokens, Loaders: loaders, Realm: "reports", Logger: slog.Default()}))
 	log.Fatal(serve(os.Getenv("ADDRESS"), door.WrapGin(reports.router())))
 }

@@ -30,7 +30,7 @@ func TestReports(t *testing.T) {
 		status                      int
 		text                        string
 	}{
-		{"anonymous", "GET", small, "", http.StatusUnauthorized, `Bearer`},
+		{"anonymous", "GET", small, "", http.StatusUnauthorized, `Bearer realm="reports"`},
 		{"anonymous, undeclared", "GET", "/admin", "", http.StatusUnauthorized, `Bearer`},
 		{"undeclared", "GET", "/admin", ann, http.StatusNotFound, ""},
 		{"another method", "DELETE", small, ann, http.StatusMethodNotAllowed, ""},

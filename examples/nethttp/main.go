@@ -23,6 +23,6 @@ func main() {
 	go issuers.Run(ctx)
 	tokens := token.NewVerifier(nil, token.VerifierOptions{Trusted: issuers})
 	loaders := map[string]gate.Loader{"/documents/{id}": documents.resource}
-	door := must(gate.New(gate.Options{Policy: engine, Tokens: tokens, Loaders: loaders, Logger: slog.Default()}))
+	door := must(gate.New(gate.Options{Policy: engine, Tokens: tokens, Loaders: loaders, Realm: "documents", Logger: slog.Default()}))
 	log.Fatal(serve(os.Getenv("ADDRESS"), door.Wrap(documents.handler())))
 }

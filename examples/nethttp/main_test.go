@@ -32,7 +32,7 @@ func TestDocuments(t *testing.T) {
 	}{
 		{"public", "GET", "/healthz", "", http.StatusNoContent, ""},
 		{"public, whatever the token", "GET", "/healthz", "junk", http.StatusNoContent, ""},
-		{"anonymous", "GET", document, "", http.StatusUnauthorized, `Bearer`},
+		{"anonymous", "GET", document, "", http.StatusUnauthorized, `Bearer realm="documents"`},
 		{"anonymous, undeclared", "GET", "/admin", "", http.StatusUnauthorized, `Bearer`},
 		{"undeclared", "GET", "/admin", ann, http.StatusNotFound, ""},
 		{"another method", "PATCH", document, ann, http.StatusMethodNotAllowed, ""},
