@@ -1,4 +1,4 @@
-// Expense reports and their approval, served with Gin behind Stagedoor's gate.
+// Command gin keeps expense reports, and who approved them, behind the gate: docs/go-programs.md.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Documents of several tenants, served with net/http behind Stagedoor's gate.
+// Command nethttp keeps documents of several tenants behind the gate: docs/go-programs.md.
 package main
 
 import (
