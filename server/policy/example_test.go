@@ -49,12 +49,16 @@ routes:
 		if err != nil {
 			log.Fatal(err) // there is no decision: refuse the request
 		}
-		fmt.Println(id, decision.Allow, decision.Status, decision.Reasons)
+		fmt.Println(id, decision.Allow)
+		for _, reason := range decision.Reasons {
+			fmt.Println(decision.Status, reason.Code+":", reason.Message)
+		}
 	}
 	// Output:
 	// /notes/{id} map[id:7] true
-	// ann true 0 []
-	// bob false 403 [{not_owner only its owner reads a note}]
+	// ann true
+	// bob false
+	// 403 not_owner: only its owner reads a note
 }
 
 // A policy that does not compile, is not about what it will be asked, or fails its own
