@@ -6,6 +6,7 @@ BIN      := bin/stagedoor
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -X main.version=$(VERSION)
 SCHEMAS  := server/policy/schema/json
+PROGRAMS := examples/gin examples/nethttp
 
 .DEFAULT_GOAL := help
 
@@ -32,6 +33,11 @@ race: ## Run the Go tests under the race detector
 .PHONY: policy-test
 policy-test: ## Run the policies' tests with stock opa; every rule must be covered
 	$(OPA) test policies data
+	@set -e; for example in $(PROGRAMS); do $(OPA) test $$example/policies $$example/data; \
+		$(OPA) test --coverage --threshold 100 $$example/policies $$example/data > /dev/null || \
+		{ echo "$$example: a rule is not covered by its tests"; exit 1; }; done
+	@$(OPA) test --coverage --threshold 100 policies data examples/issuer/policies examples/issuer/data > /dev/null || \
+		{ echo 'examples/issuer: a rule is not covered, or does not pass its tests beside the shipped ones'; exit 1; }
 	@set -e; for example in examples/authzen/*/; do $(OPA) test $$example data; \
 		$(OPA) test --coverage --threshold 100 $${example}authzen $$example*.yaml > /dev/null || \
 		{ echo "$$example: a rule is not covered by its tests"; exit 1; }; done
@@ -46,7 +52,7 @@ examples: ## Copy the shipped policies into examples/, which stand for all of th
 
 .PHONY: lint
 lint: ## gofmt, go vet, staticcheck, opa fmt, opa check
-	@unformatted=$$(gofmt -l bench cmd server policies data); \
+	@unformatted=$$(gofmt -l bench cmd examples server policies data); \
 		test -z "$$unformatted" || { echo "gofmt these files:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
@@ -56,6 +62,8 @@ lint: ## gofmt, go vet, staticcheck, opa fmt, opa check
 	$(OPA) check --strict policies data
 	$(OPA) check --strict --schema $(SCHEMAS) policies data
 	@set -e; for example in examples/authzen/*/; do $(OPA) check --strict --schema $(SCHEMAS) $$example data; done
+	@set -e; for example in $(PROGRAMS); do $(OPA) check --strict --schema $(SCHEMAS) $$example/policies $$example/data; done
+	$(OPA) check --strict --schema $(SCHEMAS) policies data examples/issuer/policies examples/issuer/data
 
 .PHONY: fuzz
 fuzz: ## Fuzz each parser of strangers' input for FUZZTIME (default 20s)

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"go/ast"
+	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -56,24 +57,32 @@ func sourceFiles(t *testing.T) []sourceFile {
 	t.Helper()
 	var files []sourceFile
 	for _, top := range []string{"cmd", "server", "policies", "data"} {
-		err := filepath.WalkDir(filepath.Join("..", top), func(name string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
-				return err
-			}
-			fileSet := token.NewFileSet()
-			syntax, err := parser.ParseFile(fileSet, name, nil, parser.ParseComments)
-			if err != nil {
-				return err
-			}
-			files = append(files, sourceFile{filepath.ToSlash(strings.TrimPrefix(name, ".."+string(filepath.Separator))), syntax, fileSet})
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		files = append(files, parseBelow(t, filepath.Join("..", top))...)
 	}
 	if len(files) < 20 {
 		t.Fatalf("found only %d Go files; is the test run from its own folder?", len(files))
+	}
+	return files
+}
+
+// parseBelow parses every Go file below a directory that is no test.
+func parseBelow(t *testing.T, dir string) []sourceFile {
+	t.Helper()
+	var files []sourceFile
+	fileSet := token.NewFileSet()
+	err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		syntax, err := parser.ParseFile(fileSet, name, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		files = append(files, sourceFile{filepath.ToSlash(strings.TrimPrefix(name, ".."+string(filepath.Separator))), syntax, fileSet})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return files
 }
@@ -107,6 +116,66 @@ func TestEachLibraryLivesInItsRoom(t *testing.T) {
 				if !slices.Contains(room.allowed, path.Dir(file.name)) && !slices.Contains(room.allowed, file.name) {
 					t.Errorf("%s imports %s, which belongs to %v", file.name, imported, room.allowed)
 				}
+			}
+		}
+	}
+}
+
+// publicRooms are what other people's programs import.
+var publicRooms = []string{"server/gate", "server/policy", "server/token", "server/authz", "server/route", "server/problem"}
+
+// An example is somebody else's program: it gets by with the public rooms, and what
+// protects it stays short enough to be copied.
+func TestExamplesArePlainPrograms(t *testing.T) {
+	const longest = 29 // lines
+	for _, example := range []string{"gin", "nethttp"} {
+		dir := filepath.Join("..", "examples", example)
+		main, err := os.ReadFile(filepath.Join(dir, "main.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(string(main), "\n"); lines > longest {
+			t.Errorf("examples/%s/main.go has %d lines, more than %d", example, lines, longest)
+		}
+		for _, file := range parseBelow(t, dir) {
+			for _, spec := range file.syntax.Imports {
+				imported, _ := strconv.Unquote(spec.Path.Value)
+				if room, ours := strings.CutPrefix(imported, module); ours && !slices.Contains(publicRooms, room) {
+					t.Errorf("%s imports %s; other people's programs get by with %v", file.name, room, publicRooms)
+				}
+			}
+		}
+	}
+}
+
+// What other people's programs import has a comment on every name.
+func TestPublicRoomsAreDocumented(t *testing.T) {
+	for _, room := range publicRooms {
+		var files []*ast.File
+		var fileSet *token.FileSet
+		for _, file := range parseBelow(t, filepath.Join("..", room)) {
+			if path.Dir(file.name) == room {
+				files, fileSet = append(files, file.syntax), file.fileSet
+			}
+		}
+		documented, err := doc.NewFromFiles(fileSet, files, module+room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if documented.Doc == "" {
+			t.Errorf("package %s has no comment", room)
+		}
+		functions := documented.Funcs
+		for _, named := range documented.Types {
+			if named.Doc == "" {
+				t.Errorf("%s.%s has no comment", room, named.Name)
+			}
+			functions = append(append(functions, named.Funcs...), named.Methods...)
+		}
+		for _, function := range functions {
+			// What these two do is known.
+			if function.Doc == "" && function.Name != "Error" && function.Name != "Unwrap" {
+				t.Errorf("%s: %s has no comment", room, function.Name)
 			}
 		}
 	}

@@ -148,9 +148,9 @@ func (r *rehearsal) logIn(ctx context.Context, opened *store.Store, q Question, 
 
 // ask sends the request through a gate and takes the policy's question.
 func (r *rehearsal) ask(ctx context.Context, q Question, ip netip.Addr) (*authz.Request, error) {
-	options := gate.Options{Policy: r.policy, Issuer: r.issuer, Realm: realm, Headers: r.cfg.PolicyHeaders, Now: r.now}
+	options := gate.Options{Policy: r.policy, Realm: realm, Headers: r.cfg.PolicyHeaders, Now: r.now}
 	if r.verifier != nil {
-		options.Tokens, options.Subjects = r.verifier, r.accounts
+		options.Tokens, options.Subjects, options.Issuer = r.verifier, r.accounts, r.issuer
 	}
 	door, err := gate.New(options)
 	if err != nil {

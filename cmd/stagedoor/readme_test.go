@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestREADME does what README.md says, in a copy of the repository: every block
@@ -42,12 +41,47 @@ func TestREADME(t *testing.T) {
 			startServer(t, repository)
 			continue
 		}
+		typeSteps(t, "README.md", sh, []readmeStep{step})
+	}
+}
+
+// TestGoProgramsGuide does what docs/go-programs.md says, in the same manner, and holds
+// the program that it shows to be the one that is tested.
+func TestGoProgramsGuide(t *testing.T) {
+	needs(t, "bash", "make", "curl", "git", "sed")
+	for _, port := range []string{"8080", "9000"} {
+		listener, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			skip(t, "port "+port+", which the guide uses, is taken")
+		}
+		listener.Close()
+	}
+	repository := copyRepository(t)
+	guide, err := os.ReadFile(filepath.Join(repository, "docs", "go-programs.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(filepath.Join(repository, "examples", "nethttp", "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(guide, append([]byte("```go\n"), append(program, "```\n"...)...)) {
+		t.Error("docs/go-programs.md shows another program than examples/nethttp/main.go")
+	}
+	typeSteps(t, "docs/go-programs.md", startShell(t, repository), readmeSteps(string(guide)))
+}
+
+// typeSteps types each step into the shell, and holds what is printed against what the
+// document says.
+func typeSteps(t *testing.T, document string, sh *shell, steps []readmeStep) {
+	t.Helper()
+	for _, step := range steps {
 		output, code := sh.run(t, step.commands)
 		if code != 0 {
-			t.Fatalf("README.md:%d: exit code %d from\n%s\n%s", step.line, code, step.commands, output)
+			t.Fatalf("%s:%d: exit code %d from\n%s\n%s", document, step.line, code, step.commands, output)
 		}
 		if step.expected != "" && !matchesOutput(step.expected, output) {
-			t.Errorf("README.md:%d: printed\n%s\nbut the README says\n%s", step.line, output, step.expected)
+			t.Errorf("%s:%d: printed\n%s\nbut it says\n%s", document, step.line, output, step.expected)
 		}
 	}
 }
@@ -164,6 +198,7 @@ func startShell(t *testing.T, dir string) *shell {
 	t.Helper()
 	command := exec.Command("bash", "--noprofile", "--norc")
 	command.Dir = dir
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := command.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -177,9 +212,7 @@ func startShell(t *testing.T, dir string) *shell {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		stdin.Close()
-		timer := time.AfterFunc(10*time.Second, func() { _ = command.Process.Kill() })
-		defer timer.Stop()
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // with what runs in its background
 		_ = command.Wait()
 	})
 	return &shell{stdin, bufio.NewReader(output)}

@@ -114,8 +114,8 @@ func TestNewRefuses(t *testing.T) {
 		change     func(*gate.Options)
 	}{
 		{"no policy", "Policy", func(o *gate.Options) { o.Policy = nil }},
-		{"no subjects", "Subjects", func(o *gate.Options) { o.Subjects = nil }},
-		{"no issuer", "Issuer", func(o *gate.Options) { o.Issuer = "" }},
+		{"no subjects, but an issuer", "Subjects", func(o *gate.Options) { o.Subjects = nil }},
+		{"no issuer, but subjects", "Issuer", func(o *gate.Options) { o.Issuer = "" }},
 		{"authorization shown", "credentials", func(o *gate.Options) { o.Headers = []string{"authorization"} }},
 		{"cookies shown", "credentials", func(o *gate.Options) { o.Headers = []string{"cookie"} }},
 		{"proxy authorization shown", "credentials", func(o *gate.Options) { o.Headers = []string{"proxy-authorization"} }},

@@ -1,9 +1,22 @@
 // Package gate is the one place where an HTTP request meets the policy.
 //
-// A [Gate] made by [New] is put around everything else:
+// Three types matter. A [Gate], made by [New], is put around everything else. A
+// [Loader] tells the policy of the thing that a request is about. A [Passage] tells
+// the handler behind what the gate has found out:
 //
-//	door, err := gate.New(gate.Options{Policy: engine, Tokens: verifier, Subjects: directory, Issuer: issuer})
-//	http.ListenAndServe(address, door.Wrap(mux))
+//	door, err := gate.New(gate.Options{
+//		Policy:  engine,   // a policy.Engine
+//		Tokens:  verifier, // token.NewVerifier(nil, token.VerifierOptions{Trusted: issuers})
+//		Loaders: map[string]gate.Loader{"/notes/{id}": findNote},
+//	})
+//	server := &http.Server{Handler: door.Wrap(mux), DisableGeneralOptionsHandler: true}
+//	...
+//	caller := gate.FromContext(r.Context()).Request.Subject // in a handler
+//
+// That is a program whose callers log in elsewhere: their subjects are external, and
+// have what the issuer's mapping gives them. One that issues tokens of its own names
+// its Issuer, and the Subjects that know who each of its subjects is now. For Gin
+// there are [Gate.WrapGin] and [FromGin]. The directory examples holds whole programs.
 //
 // For each request it reads the canonical target, finds the declared route,
 // verifies the bearer token, looks up who its subject is now and what the

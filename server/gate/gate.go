@@ -30,8 +30,8 @@ func New(o Options) (*Gate, error) {
 	if o.Policy == nil {
 		return nil, errors.New("gate: Policy is missing; give it a policy.Engine")
 	}
-	if o.Tokens != nil && (o.Subjects == nil || o.Issuer == "") {
-		return nil, errors.New("gate: Tokens needs Subjects and Issuer beside it, to tell our own subjects from those of other issuers")
+	if (o.Subjects == nil) != (o.Issuer == "") {
+		return nil, errors.New("gate: Subjects and Issuer belong together: give both where tokens of an issuer of our own are good, neither where only those of other issuers are")
 	}
 	headers, err := visibleHeaders(o.Headers)
 	if err != nil {

@@ -62,7 +62,12 @@ func refusedAs(err error) (refused authz.TokenError) {
 
 // subject is who a good token's subject is now; nil where it is gone.
 func (v *visit) subject(ctx context.Context, verified *token.Verified) (*authz.Subject, error) {
-	if verified.External != nil || verified.Issuer != v.gate.o.Issuer {
+	switch {
+	case verified.External != nil:
+		return external(verified), nil
+	case v.gate.o.Subjects == nil:
+		return nil, errors.New("the token's issuer is our own, and nobody knows its subjects: give the gate Subjects and Issuer")
+	case verified.Issuer != v.gate.o.Issuer:
 		return external(verified), nil
 	}
 	subject, err := v.gate.o.Subjects.Subject(ctx, verified.Subject)

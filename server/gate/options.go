@@ -13,25 +13,26 @@ import (
 	"github.com/stagedoor/stagedoor/server/token"
 )
 
-// Options is what a [Gate] is made of. Policy is required, and so are Tokens,
-// Subjects and Issuer once tokens are to be understood; everything else may be
-// left out.
+// Options is what a [Gate] is made of. Policy is required, and Tokens once tokens
+// are to be understood; everything else may be left out.
 type Options struct {
 	// Policy holds the snapshot that decides; [policy.Engine] does.
 	Policy interface{ Current() *policy.Snapshot }
-	// Tokens verifies access tokens; its refusals unwrap to [authz.TokenError].
-	// Nil: every presented token is refused as unsupported.
+	// Tokens verifies access tokens, as a [token.Verifier] does; its refusals unwrap
+	// to [authz.TokenError]. Nil: every presented token is refused as unsupported.
 	Tokens interface {
 		Verify(ctx context.Context, raw string) (*token.Verified, error)
 	}
 	// Subjects finds who one of our own subjects is now. One that is gone is nil,
-	// or account.ErrNotFound.
+	// or account.ErrNotFound. It goes with Issuer; a program that only trusts other
+	// issuers has neither.
 	Subjects interface {
 		Subject(ctx context.Context, id string) (*authz.Subject, error)
 	}
 	// Issuer is our own issuer. The subjects of its tokens are looked up in
 	// Subjects; those of every other issuer that Tokens trusts are external,
-	// whatever their names.
+	// whatever their names. Without one all are, and a token that Tokens takes for
+	// our own can't be decided about.
 	Issuer string
 	// Realm names the protection space in challenges.
 	Realm string

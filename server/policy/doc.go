@@ -10,7 +10,7 @@
 //	engine, err := policy.New(ctx, policy.Dir("policies", "data"), policy.Options{})
 //	go engine.Watch(ctx)
 //	...
-//	snapshot := engine.Current()           // once for a request
+//	snapshot := engine.Current()           // once for a request: the next may be another
 //	match, declared := snapshot.Match(host, target.Segments)
 //	decision, err := snapshot.Decide(ctx, request)
 //

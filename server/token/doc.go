@@ -1,6 +1,20 @@
 // Package token makes and verifies access tokens: JWTs of the shape that RFC
 // 9068 describes.
 //
+// Three types matter. A [Keyring] signs, a [Verifier] verifies, and [TrustedIssuers]
+// are those elsewhere whose tokens are good, too. A program whose callers log in
+// elsewhere needs the last two only:
+//
+//	issuers, err := token.NewTrustedIssuers([]token.TrustedIssuer{{
+//		Issuer: "https://login.example.com", Audience: []string{"notes"},
+//		Scopes: token.ClaimMapping{Claim: "scope", KeepUnmapped: true},
+//	}}, token.TrustedIssuersOptions{})
+//	go issuers.Run(ctx)
+//	verifier := token.NewVerifier(nil, token.VerifierOptions{Trusted: issuers})
+//	verified, err := verifier.Verify(ctx, raw)
+//
+// # Keys and signing
+//
 // A [Keyring] holds the keys. [OpenKeyring] reads them from a [KeyStore] and
 // makes the first one when there is none; two processes that start at once on
 // one store end up with the same key. [Keyring.Mint] signs with the ring's
@@ -14,6 +28,8 @@
 // the times in the stored [Key], so all processes change over by themselves, at
 // once. [KeyAdmin] makes the changes: rotation, retirement, and encryption at rest
 // by a [Sealer]. [Keyring.Tend] rotates by a schedule.
+//
+// # Verifying
 //
 // A [Verifier] answers whether a token is good. It works in this order:
 //
@@ -38,6 +54,8 @@
 //
 // The result, [Verified], is immutable and holds everything a cache in front of
 // the verifier needs: until when it may be kept, and which key it stands on.
+//
+// # Issuers elsewhere
 //
 // [TrustedIssuers] are further issuers, each with its own rules, keys and mapping of
 // claims. Their keys are fetched, strictly read and regularly replaced. The subjects

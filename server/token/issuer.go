@@ -86,7 +86,8 @@ type TrustedIssuersOptions struct {
 
 // TrustedIssuers are the other issuers of a [Verifier], each with its own rules and
 // keys. Nothing is fetched before a token asks for it or Run is called, so an
-// issuer that is down stops nobody but its own tokens. Close it.
+// issuer that is down stops nobody but its own tokens. Without Run, a key that the
+// issuer has taken back goes on verifying for up to a day. Close it.
 type TrustedIssuers struct {
 	issuers   map[string]*rules
 	anonymous *rules

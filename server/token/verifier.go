@@ -16,8 +16,8 @@ import (
 // accessTokenType is the typ of an access token (RFC 9068 section 2.1).
 const accessTokenType = "at+jwt"
 
-// VerifierOptions says which tokens are good. A verifier without an issuer or an
-// audience refuses every token.
+// VerifierOptions says which tokens are good. A verifier without a keyring, an
+// issuer or an audience refuses every token of ours.
 type VerifierOptions struct {
 	// Issuer is what iss must be, compared byte by byte.
 	Issuer string
@@ -104,7 +104,10 @@ type keySource interface {
 }
 
 // NewVerifier returns a verifier for the tokens that the keyring mints for the
-// issuer.
+// issuer, and for those of the trusted issuers. A program that mints none has no
+// keyring, and no issuer of its own:
+//
+//	token.NewVerifier(nil, token.VerifierOptions{Trusted: issuers})
 func NewVerifier(keys *Keyring, options VerifierOptions) *Verifier {
 	own := &rules{
 		name:       options.Issuer,
@@ -131,7 +134,7 @@ func NewVerifier(keys *Keyring, options VerifierOptions) *Verifier {
 	}
 	// After the others, none of which can take its place.
 	delete(v.issuers, "")
-	if options.Issuer != "" {
+	if options.Issuer != "" && keys != nil {
 		v.issuers[options.Issuer] = own
 	}
 	if v.now == nil {

@@ -35,6 +35,28 @@ func TestVerifierOfNothingRefusesEverything(t *testing.T) {
 	}
 }
 
+// A program without a keyring has no tokens of its own; those of a trusted issuer are
+// external even if it was told that issuer's name as its own.
+func TestVerifierWithoutAKeyring(t *testing.T) {
+	raw := mint(t, openKeyring(t, &memoryStore{}, EdDSA), nil)
+	_, err := NewVerifier(nil, VerifierOptions{Issuer: testIssuer, Audience: testAudience, Now: newClock().Now}).Verify(t.Context(), raw)
+	wantRefusal(t, err, authz.TokenWrongIssuer)
+
+	p := newProvider(t, EdDSA)
+	trusted, err := NewTrustedIssuers([]TrustedIssuer{p.trusted()}, TrustedIssuersOptions{Now: newClock().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(trusted.Close)
+	for _, issuer := range []string{"", p.URL} {
+		verifier := NewVerifier(nil, VerifierOptions{Issuer: issuer, Audience: testAudience, Trusted: trusted, Now: newClock().Now})
+		verified, err := verifier.Verify(t.Context(), p.good(t))
+		if err != nil || verified.External == nil {
+			t.Errorf("issuer %q: %+v, %v; want an external subject", issuer, verified, err)
+		}
+	}
+}
+
 func TestPrepareSeesVerifiedClaimsOnly(t *testing.T) {
 	keys := openKeyring(t, &memoryStore{}, EdDSA)
 	other := openKeyring(t, &memoryStore{}, EdDSA)
