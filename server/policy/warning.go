@@ -26,12 +26,15 @@ const (
 	// WarnUncacheable: a line of the policy keeps decisions from being cached; see
 	// [Snapshot.Uncacheable]. The code of those problems, too.
 	WarnUncacheable = "uncacheable"
+	// WarnLeftOut: something of a file that data is derived from could not be made data.
+	WarnLeftOut = "left_out"
 	// WarnEvaluation: an evaluation failed.
 	WarnEvaluation = "evaluation_error"
 )
 
 // Warning says what is odd about a policy that is live. Each is given once for
-// a snapshot, code and entrypoint, when it is first noticed.
+// a snapshot, code and entrypoint, when it is first noticed; each message once where it
+// is about no entrypoint.
 type Warning struct {
 	Code       string    `json:"code"`
 	Entrypoint string    `json:"entrypoint,omitempty"`
@@ -46,12 +49,13 @@ type warnings struct {
 	listener func()
 }
 
-// add records a warning unless there is one of its code and entrypoint.
+// add records a warning unless it is there already.
 func (w *warnings) add(warning Warning) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, known := range w.list {
-		if known.Code == warning.Code && known.Entrypoint == warning.Entrypoint {
+		if known.Code == warning.Code && known.Entrypoint == warning.Entrypoint &&
+			(known.Entrypoint != "" || known.Message == warning.Message) {
 			return false
 		}
 	}
