@@ -138,7 +138,7 @@ func (in *importer) closeTogether(cluster []string) {
 	line := 0
 	for _, pattern := range cluster {
 		e := in.table.entries[pattern]
-		others := slices.DeleteFunc(slices.Clone(cluster), func(other string) bool { return other == pattern })
+		others := slices.DeleteFunc(slices.Clone(cluster), func(other string) bool { return !cross(shape(pattern), shape(other)) })
 		if len(others) > 3 {
 			others = append(others[:3], "…")
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -279,7 +281,11 @@ func (in *importer) declare(t template, found bases, c claim) error {
 	if !t.declarable {
 		return nil
 	}
-	for _, base := range found.paths {
+	paths := found.paths
+	if len(paths) == 0 && c.denied {
+		paths = []string{""} // wherever it lies, at least there nothing wider opens it
+	}
+	for _, base := range paths {
 		if err := in.table.claim(base+t.pattern, c); err != nil {
 			return err
 		}
@@ -317,8 +323,8 @@ func (in *importer) finish() (*Import, error) {
 
 // printable makes one line of a text, whatever a terminal would make of it.
 func printable(text string) string {
-	if quoted := fmt.Sprintf("%q", text); quoted != `"`+text+`"` {
-		return quoted
+	if strings.ContainsFunc(text, func(c rune) bool { return !unicode.IsPrint(c) }) || !utf8.ValidString(text) {
+		return fmt.Sprintf("%q", text)
 	}
 	return text
 }

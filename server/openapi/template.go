@@ -1,7 +1,6 @@
 package openapi
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -134,8 +133,8 @@ func (in *importer) base(server *yaml.Node) (string, error) {
 		return "", refuse(server, "has no url")
 	}
 	written := address
-	if strings.Contains(address, "{") {
-		variables, err := in.mapping(cmp.Or(m.get("variables"), server), "its variables")
+	if variables := m.get("variables"); variables != nil && strings.Contains(address, "{") {
+		variables, err := in.mapping(variables, "its variables")
 		if err != nil {
 			return "", err
 		}
@@ -155,6 +154,9 @@ func (in *importer) base(server *yaml.Node) (string, error) {
 				return "", refuse(server, "has a url of more than %d bytes", maxBaseLength)
 			}
 		}
+	}
+	if strings.ContainsAny(address, "{}") {
+		return "", refuse(server, "has the url %q with a variable that is not declared", written)
 	}
 	if address == "." || address == "./" {
 		return "", nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -47,9 +46,9 @@ func (i *Import) JSON() ([]byte, error) { return json.Marshal(i.Data("")) }
 // made of.
 func (i *Import) YAML(from, upstream string) ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Made from %s", comment(from))
+	fmt.Fprintf(&b, "# Made from %s", printable(from))
 	if i.Title != "" {
-		fmt.Fprintf(&b, " (%s)", comment(i.Title))
+		fmt.Fprintf(&b, " (%s)", printable(i.Title))
 	}
 	b.WriteString(" by `stagedoor policy import`.\n")
 	if scopes := i.Scopes(); len(scopes) > 0 {
@@ -59,9 +58,9 @@ func (i *Import) YAML(from, upstream string) ([]byte, error) {
 		}
 	}
 	if len(i.Left) > 0 {
-		fmt.Fprintf(&b, "#\n# %d could not be translated and are refused to everybody:\n#\n", len(i.Left))
+		fmt.Fprintf(&b, "#\n# %d could not be translated. Nobody is let through to them:\n#\n", len(i.Left))
 		for _, item := range i.Left {
-			fmt.Fprintf(&b, "#   %s\n", comment(item.String()))
+			fmt.Fprintf(&b, "#   %s\n", printable(item.String()))
 		}
 	}
 	routes := &yaml.Node{Kind: yaml.MappingNode}
@@ -97,9 +96,4 @@ func scalar(text string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(text)
 	return n
-}
-
-// comment keeps a stranger's text within its line.
-func comment(text string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(printable(text), `"`), `"`)
 }
