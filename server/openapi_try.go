@@ -56,7 +56,7 @@ func (s *Server) tryDocument() string {
 		fmt.Fprintf(&asked, " --scope %s", quoted(strings.ReplaceAll(scope, ",", `\,`)))
 	}
 	fmt.Fprintf(&text, "    SECRET=$(stagedoor client add try --grant client_credentials%s%s | tail -n 1)\n", &asked, s.stateFlag())
-	fmt.Fprintf(&text, "    TOKEN=$(curl -s -u \"try:$SECRET\" -d grant_type=client_credentials %s/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n", s.URL())
+	fmt.Fprintf(&text, "    TOKEN=$(curl -sSf --retry 3 --retry-all-errors -u \"try:$SECRET\" -d grant_type=client_credentials %s/token | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n", s.URL())
 	fmt.Fprintf(&text, "    curl -i -H \"Authorization: Bearer $TOKEN\" %s\n", address)
 	return text.String()
 }
