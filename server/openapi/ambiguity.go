@@ -36,8 +36,7 @@ func (in *importer) settleAmbiguity() error {
 		}
 		cluster := in.firstCluster(patterns)
 		if len(cluster) < 2 {
-			_, err := route.NewMatcher(patterns)
-			return &Error{0, "its paths make no table: " + err.Error()}
+			return errAmbiguous
 		}
 		in.closeTogether(cluster)
 	}
@@ -47,6 +46,7 @@ func (in *importer) settleAmbiguity() error {
 // Limits of the search for ambiguous paths.
 const (
 	maxClusters    = 100
+	maxCluster     = 1000
 	maxComparisons = 20_000_000
 )
 
@@ -93,6 +93,9 @@ func (in *importer) firstCluster(patterns []string) []string {
 				if cross(shapes[cluster[at]], shapes[i]) && !slices.Contains(cluster, i) {
 					cluster = append(cluster, i)
 				}
+				if len(cluster) > maxCluster {
+					return nil
+				}
 			}
 		}
 		if len(cluster) > 1 {
@@ -126,21 +129,28 @@ func cross(a, b []string) bool {
 
 // closeTogether replaces patterns by one without methods that takes in all of them.
 func (in *importer) closeTogether(cluster []string) {
+	slices.Sort(cluster)
 	joined := shape(cluster[0])
-	for _, pattern := range cluster {
-		for i, part := range shape(pattern) {
+	shapes := make([][]string, len(cluster))
+	for at, pattern := range cluster {
+		shapes[at] = shape(pattern)
+		for i, part := range shapes[at] {
 			if joined[i] != part {
 				joined[i] = anything
 			}
 		}
 	}
-	slices.Sort(cluster)
 	line := 0
-	for _, pattern := range cluster {
+	for at, pattern := range cluster {
 		e := in.table.entries[pattern]
-		others := slices.DeleteFunc(slices.Clone(cluster), func(other string) bool { return !cross(shape(pattern), shape(other)) })
-		if len(others) > 3 {
-			others = append(others[:3], "…")
+		var others []string
+		for i, other := range cluster {
+			if cross(shapes[at], shapes[i]) {
+				others = append(others, other)
+			}
+			if len(others) == 3 {
+				break
+			}
 		}
 		in.deny(e, untranslated{reason: "is ambiguous beside " + strings.Join(others, ", ") + ": a path can match both, and neither is more specific", advice: "change one"}, all)
 		line = e.line

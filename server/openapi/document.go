@@ -87,7 +87,7 @@ func parseYAML(text []byte) (_ *yaml.Node, err error) {
 }
 
 // parseJSON reads JSON as such: the YAML library refuses some of it, such as the
-// surrogate pairs that many programs write for an emoji, and takes ten times the
+// surrogate pairs that many programs write for an emoji, and takes forty times the
 // memory for what is not looked at.
 func parseJSON(text []byte) (*yaml.Node, error) {
 	j := jsonReader{text: text, line: 1}

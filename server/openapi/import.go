@@ -41,7 +41,7 @@ type Import struct {
 	// Routes are sorted by pattern.
 	Routes []Route
 	// Left is what could not be translated, and is refused to everybody; Notes are
-	// translated, but not quite as the document has it. Both in the document's order.
+	// translated, but not quite as the document has it. Both in the order of lines.
 	Left, Notes []Item
 }
 
@@ -106,6 +106,7 @@ type importer struct {
 	schemes  *schemes
 	bases    map[*yaml.Node]bases // by the node of the servers
 	table    table
+	partial  []partial
 	compared int // patterns, in the search for ambiguous ones
 	out      Import
 }
@@ -289,6 +290,9 @@ func (in *importer) declare(t template, found bases, c claim) error {
 		if err := in.table.claim(base+t.pattern, c); err != nil {
 			return err
 		}
+		if t.written != "" {
+			in.partial = append(in.partial, partial{strings.Split((base + t.written)[1:], "/"), shape(base + t.pattern), c})
+		}
 	}
 	return nil
 }
@@ -308,14 +312,16 @@ func (in *importer) finish() (*Import, error) {
 	if err := in.spend(0, nil); err != nil {
 		return nil, err
 	}
-	for _, settle := range []func() error{in.refuseSpellings, in.refuseBuiltIn, in.settleAmbiguity, in.settleHead} {
+	for _, settle := range []func() error{in.refuseSpellings, in.refuseBuiltIn, in.settlePartial, in.settleAmbiguity, in.settleHead} {
 		if err := settle(); err != nil {
 			return nil, err
 		}
 	}
 	in.out.Routes = in.table.routes()
 	for _, list := range [][]Item{in.out.Left, in.out.Notes} {
-		slices.SortStableFunc(list, func(a, b Item) int { return a.Line - b.Line })
+		slices.SortFunc(list, func(a, b Item) int {
+			return cmp.Or(a.Line-b.Line, strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method), strings.Compare(a.Reason, b.Reason))
+		})
 	}
 	in.out.Left = slices.Compact(in.out.Left)
 	return &in.out, nil

@@ -226,6 +226,7 @@ func TestReadRefuses(t *testing.T) {
 		{"a mapping merged into itself", "openapi: 3.0.0\npaths: &p {<<: *p}", "merges mappings"},
 		{"aliases without end", flood, "steps"},
 		{"too many paths", "openapi: 3.0.0\npaths:\n" + many(maxRoutes+1), "more than 10000 paths"},
+		{"one path that is ambiguous beside too many", "openapi: 3.0.0\nsecurity: []\npaths:\n  /{a}/x: {get: {}}\n" + strings.ReplaceAll(many(2*maxCluster), ": {get", "/{b}: {get"), "ambiguous"},
 		{"too many ambiguous", "openapi: 3.0.0\nsecurity: []\npaths:\n" + crossing(2*maxClusters), "ambiguous"},
 	}
 	for _, tt := range tests {

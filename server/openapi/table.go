@@ -128,6 +128,11 @@ func (in *importer) refuseBuiltIn() error {
 		delete(in.table.entries, pattern)
 		gone = append(gone, pattern)
 	}
+	rest := in.table.sorted()
+	shapes := make([][]string, len(rest))
+	for i, pattern := range rest {
+		shapes[i] = shape(pattern)
+	}
 	for _, pattern := range gone {
 		if !strings.Contains(pattern, "{") {
 			// The server's own declaration of the very path, if there is one, is merged
@@ -135,10 +140,10 @@ func (in *importer) refuseBuiltIn() error {
 			in.table.entries[pattern] = &entry{pattern: pattern}
 			continue
 		}
-		for _, wider := range in.table.sorted() {
-			e := in.table.entries[wider]
-			if includes(shape(wider), shape(pattern)) {
-				in.deny(e, untranslated{reason: "would also take the requests to " + pattern + ", which can't be declared", advice: "give the API a base path, or a host of its own"}, all)
+		narrow := shape(pattern)
+		for i, wider := range rest {
+			if includes(shapes[i], narrow) {
+				in.deny(in.table.entries[wider], untranslated{reason: "would also take the requests to " + pattern + ", which can't be declared", advice: "give the API a base path, or a host of its own"}, all)
 			}
 		}
 	}

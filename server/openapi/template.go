@@ -17,6 +17,9 @@ type template struct {
 	pattern string
 	// declarable: some requests can have such a path.
 	declarable bool
+	// written is the path as the document has it, where a parameter is a part of a
+	// segment; else empty.
+	written string
 }
 
 // parseTemplate turns a path into a pattern. Where there is none that takes the same
@@ -30,6 +33,7 @@ func parseTemplate(path string) (template, *untranslated) {
 		path = path[:at]
 		why = &untranslated{reason: "holds a query or fragment, which no route has", advice: "describe the query by parameters"}
 	}
+	written := ""
 	names := map[string]bool{}
 	parts := strings.Split(path[1:], "/")
 	for i, part := range parts {
@@ -41,7 +45,7 @@ func parseTemplate(path string) (template, *untranslated) {
 			name, whole = strings.CutSuffix(name, "}")
 		}
 		if !whole || strings.ContainsAny(name, "{}") {
-			name = "part"
+			name, written = "part", path
 			why = &untranslated{reason: fmt.Sprintf("has a parameter that is only a part of the segment %s", printable(part)), advice: "make it the whole segment, as in /files/{name}"}
 		}
 		name = strings.Map(func(c rune) rune {
@@ -57,7 +61,7 @@ func parseTemplate(path string) (template, *untranslated) {
 		names[unique] = true
 		parts[i] = "{" + unique + "}"
 	}
-	return template{pattern: "/" + strings.Join(parts, "/"), declarable: true}, why
+	return template{pattern: "/" + strings.Join(parts, "/"), declarable: true, written: written}, why
 }
 
 // CheckBase reports what can't be a base path.
