@@ -81,7 +81,18 @@ components:
     linked: {$ref: '#/components/securitySchemes/o'}
 `
 
-// table is an import on a line each: pattern, method, conditions.
+// asked is a condition in a word.
+func asked(c Condition) string {
+	switch {
+	case c.Public:
+		return "public"
+	case len(c.Scopes) > 0:
+		return strings.Join(c.Scopes, "+")
+	}
+	return "authenticated"
+}
+
+// lines is an import on a line each: pattern, method, conditions.
 func lines(i *Import) string {
 	var all []string
 	for _, r := range i.Routes {
@@ -89,14 +100,7 @@ func lines(i *Import) string {
 			all = append(all, r.Pattern+" closed")
 		}
 		for method, c := range r.Methods {
-			what := "authenticated"
-			switch {
-			case c.Public:
-				what = "public"
-			case len(c.Scopes) > 0:
-				what = strings.Join(c.Scopes, "+")
-			}
-			all = append(all, method+" "+r.Pattern+" "+what)
+			all = append(all, method+" "+r.Pattern+" "+asked(c))
 		}
 	}
 	slices.Sort(all)
