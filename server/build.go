@@ -22,6 +22,7 @@ import (
 	"github.com/stagedoor/stagedoor/server/pdp"
 	"github.com/stagedoor/stagedoor/server/policy"
 	"github.com/stagedoor/stagedoor/server/problem"
+	"github.com/stagedoor/stagedoor/server/token"
 )
 
 // realm names the protection space in challenges (RFC 9110 section 11.5).
@@ -83,7 +84,9 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	if err := checkBuiltIn(routes, BuiltInRoutes(s.cfg.Demo)); err != nil {
 		return nil, err
 	}
-	s.gateway = gateway.New(gateway.Options{TrustedProxies: proxies, Logger: s.logger})
+	s.gateway = gateway.New(gateway.Options{
+		TrustedProxies: proxies, Issuer: s.issuer, Assertions: s.keyring, Logger: s.logger,
+	})
 	protected := door.Wrap(s.gateway.Proxy(headAsGet(limitBody(routes))))
 	return s.gateway.ForwardAuth(door.Wrap, tokens.AtIssuer(protected, pdp.Paths()...)), nil
 }
@@ -172,9 +175,17 @@ func (s *Server) policyOptions() policy.Options {
 		Record: stateFile{s.cfg.State, passedFile}, Program: programID(),
 		Logger: s.logger, Deadline: s.cfg.PolicyTimeout, AllowNetwork: s.cfg.PolicyNetwork,
 		CacheBytes: cacheBytes(s.cfg.DecisionCacheMiB),
-		BuiltIn:    BuiltInRoutes(s.cfg.Demo), Upstream: s.cfg.Upstream,
+		BuiltIn:    BuiltInRoutes(s.cfg.Demo), Upstream: s.cfg.Upstream, NoAssertions: s.cfg.noAssertions(),
 		OnStatus: s.keepStatus,
 	}
+}
+
+// noAssertions is [policy.Options.NoAssertions].
+func (c *Config) noAssertions() string {
+	if token.Symmetric(c.SigningAlgorithm) {
+		return "with --signing-algorithm " + c.SigningAlgorithm + " nobody else could verify it; sign with EdDSA, ES256 or RS256"
+	}
+	return ""
 }
 
 // keepStatus writes what `stagedoor policy status` reads.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,10 +46,8 @@ func newUpstream(t testing.TB) *upstream {
 			n, _ := io.Copy(io.Discard, r.Body)
 			fmt.Fprint(w, n)
 		case "/shop/large":
-			chunk := make([]byte, 1<<20)
-			for range 64 {
-				_, _ = w.Write(chunk)
-			}
+			size, _ := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64)
+			_, _ = io.CopyN(w, &measured{every: math.MaxInt, measure: func() {}}, size)
 		case "/shop/early":
 			w.Header().Set("Link", "</style.css>")
 			w.WriteHeader(http.StatusEarlyHints)
@@ -141,6 +141,29 @@ func TestGatewayTellsTheUpstreamWhoAsks(t *testing.T) {
 	if a := s.call("GET", "/shop/early", "", ""); a.body != "late" || a.Header.Get("X-Request-Id") == "" {
 		t.Errorf("after early hints: %q %v", a.body, a.Header)
 	}
+}
+
+// TestUpstreamsAreToldTheScopesOfNow: a scope that the role has lost is not told, though
+// the token still has it.
+func TestUpstreamsAreToldTheScopesOfNow(t *testing.T) {
+	up := newUpstream(t)
+	s, data := behind(t, up.URL, "", nil)
+	carol := s.token("carol", "secretcarol", "items:read items:write")
+	told := func(want string) {
+		t.Helper()
+		if a := s.call("GET", "/private/a", carol, ""); a.StatusCode != 200 {
+			t.Fatal(a.StatusCode, a.body)
+		}
+		if got := up.take()[0].Header.Get("X-Auth-Scopes"); got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+	told("items:read items:write")
+	edit(t, filepath.Join(data, "roles.yaml"), "client: [items:read, items:write]", "client: [items:read]")
+	if err := s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	told("items:read")
 }
 
 func TestGatewayRemovesSpoofedHeaders(t *testing.T) {
@@ -373,6 +396,9 @@ func TestUpstreamTablesThatAreRefused(t *testing.T) {
 		{"one prefix twice", "/a: {GET: {public: true}}", "{shop: {url: http://127.0.0.1:1, prefixes: [/x/]}, other: {url: http://127.0.0.1:2, prefixes: [/x/]}}", "ambiguous"},
 		{"ambiguous routes", "{'/a/{x}': {upstream: shop, GET: {public: true}}, '/{y}/b': {GET: {public: true}}}", "shop: {url: http://127.0.0.1:1}", "ambiguous"},
 		{"a path in the url", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1/base}", "must have no path"},
+		{"an assertion for long", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, assertion: {lifetime: 1h}}", "between 1s and 10m0s"},
+		{"an assertion for nobody", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, assertion: {audience: ''}}", "audience that is no text"},
+		{"a misspelt assertion", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, assertion: {audiense: x}}", "audiense"},
 		{"a misspelt limit", "/a: {upstream: shop, GET: {public: true}}", "shop: {url: http://127.0.0.1:1, max_bdy: 1}", "max_bdy is not known"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

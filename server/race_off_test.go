@@ -3,3 +3,5 @@
 package server_test
 
 const manyLogins = 200
+
+const raceEnabled = false

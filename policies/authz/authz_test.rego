@@ -543,3 +543,35 @@ test_a_rule_without_code_and_message_refuses_all_the_same if {
 		authz.reason(metadata, []).code == "unexplained"
 	}
 }
+
+test_only_the_owner_depends_on_the_resource if {
+	decision := authz.decision with input as _request("DELETE", "/odd", _account(["client"], ""))
+		with data.routes as {"/odd": {"DELETE": {"roles": ["boss"], "owner": true}}}
+	{given.code: object.get(given, "depends_on", "") | some given in decision.reasons} == {
+		"missing_role": "",
+		"not_owner": "resource",
+	}
+}
+
+test_the_scopes_that_are_told_are_those_that_open_routes if {
+	external := {"kind": "external", "id": "1", "disabled": false}
+	cases := {
+		"nobody": [{}, set()],
+		"account, the token has more than the roles": [{"subject": _person("account", []), "claims": {"scope": "item:read other"}}, {"item:read"}],
+		"account, the token has less": [{"subject": _person("account", []), "claims": {"scope": ""}}, set()],
+		"account, no scope": [{"subject": _person("account", []), "claims": {}}, set()],
+		"a scope that is a list": [{"subject": _person("account", []), "claims": {"scope": ["item:read"]}}, set()],
+		"client, scopes of its own": [{"subject": _person("client", ["own"]), "claims": {"scope": "item:read own other"}}, {"item:read", "own"}],
+		"external, mapped": [{"subject": object.union(external, {"scopes": ["x"]}), "claims": {"scope": "y"}}, {"x"}],
+		"external, by its claims": [{"subject": external, "claims": {"scp": ["x", "y"]}}, {"x", "y"}],
+		"external, by its claims and roles": [{"subject": external, "claims": {"scp": "item:read y", "roles": ["reader"]}}, {"item:read"}],
+		"disabled": [{"subject": object.union(_person("account", []), {"disabled": true}), "claims": {"scope": "item:read"}}, set()],
+	}
+	{name: got |
+		some name, case in cases
+		got := authz.scopes with input as case[0] with data.roles as {"reader": ["item:read"]}
+		got != case[1]
+	} == {}
+}
+
+_person(kind, scopes) := {"kind": kind, "id": "1", "roles": ["reader"], "scopes": scopes, "disabled": false}

@@ -167,6 +167,7 @@ reasons contains reason(rego.metadata.rule(), [concat(" ", missing)]) if {
 # title: Not the owner
 # custom:
 #   code: not_owner
+#   depends_on: resource
 #   message: the resource belongs to another subject
 reasons contains reason(rego.metadata.rule(), []) if {
 	declared.owner == true
@@ -178,12 +179,16 @@ reasons contains reason(rego.metadata.rule(), []) if {
 # title: A reason
 # description: >-
 #   Made of the METADATA of the rule that gives it (rego.metadata.rule()) and of the
-#   values for its message. A rule that forgot custom.code or custom.message refuses
-#   all the same.
-reason(metadata, values) := {
-	"code": metadata.custom.code,
-	"message": sprintf(metadata.custom.message, values),
-} if {
+#   values for its message. custom.depends_on: resource says that the same request
+#   might pass for another resource; GET /access/routes tells such routes apart. A rule
+#   that forgot custom.code or custom.message refuses all the same.
+reason(metadata, values) := object.union(
+	{
+		"code": metadata.custom.code,
+		"message": sprintf(metadata.custom.message, values),
+	},
+	object.filter(metadata.custom, ["depends_on"]),
+) if {
 	metadata.custom
 } else := {
 	"code": "unexplained",

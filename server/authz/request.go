@@ -70,7 +70,13 @@ type Decision struct {
 type Reason struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// DependsOn is DependsOnResource where the same caller's same request for another
+	// resource might not be refused for it; empty otherwise.
+	DependsOn string `json:"-"`
 }
+
+// DependsOnResource is a value of [Reason].DependsOn.
+const DependsOnResource = "resource"
 
 // Needs is what a caller would have to present; it becomes the challenge of
 // RFC 6750 section 3.

@@ -49,7 +49,7 @@ func (v *visit) refusal() *Refusal {
 	}
 	if q.Subject != nil {
 		for _, reason := range d.Reasons {
-			p.Reasons = append(p.Reasons, problem.Reason(reason))
+			p.Reasons = append(p.Reasons, problem.Reason{Code: reason.Code, Message: reason.Message})
 		}
 	}
 	return refusal

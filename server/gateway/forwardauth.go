@@ -66,10 +66,9 @@ func (g *Gateway) ForwardAuth(wrap func(http.Handler) http.Handler, next http.Ha
 // allowed answers a question about a request that may pass.
 func (g *Gateway) allowed(w http.ResponseWriter, r *http.Request) {
 	p := gate.FromContext(r.Context())
-	told, err := identify(p)
+	told, err := tell(r.Context(), p)
 	if err != nil {
-		g.o.Logger.Error("request refused", "error", err, "decision_id", p.DecisionID)
-		refuse(w, http.StatusForbidden, "the caller can't be told to the service behind; see the server's log")
+		g.untold(p, err, func(status int, detail string) { refuse(w, status, detail) })
 		return
 	}
 	header := w.Header()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/policy"
+	"github.com/stagedoor/stagedoor/server/token"
 )
 
 // Options is what a [Gateway] is made of. The zero value is safe and complete.
@@ -19,6 +20,13 @@ type Options struct {
 	// TrustedProxies are the networks whose forwarding headers are believed, and
 	// which may ask forward-auth questions. None by default.
 	TrustedProxies []netip.Prefix
+	// Issuer is our own issuer, and Assertions signs what is told to upstreams that
+	// want it signed ([policy.Upstream.Assertion]). Without them such an upstream
+	// gets no requests.
+	Issuer     string
+	Assertions interface {
+		Assert(token.Assertion) (string, error)
+	}
 	// Logger gets a line for each upstream that failed; nil discards.
 	Logger *slog.Logger
 }

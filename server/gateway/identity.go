@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -27,9 +28,22 @@ var errUntellable = errors.New("the subject's id, roles or scopes can't be writt
 // identity is what an upstream is told about a request that may pass.
 type identity struct{ subject, scopes, roles, decisionID, requestID string }
 
-// identify finds out what to tell. An external subject is told with its issuer, as
+// tell finds out what to tell of a request. An error that is not errUntellable is one
+// of the policy's.
+func tell(ctx context.Context, p *gate.Passage) (identity, error) {
+	scopes := ""
+	if s := p.Request.Subject; s != nil && !s.Disabled {
+		var err error
+		if scopes, err = p.Snapshot.Scopes(ctx, p.Request); err != nil {
+			return identity{}, err
+		}
+	}
+	return identify(p, scopes)
+}
+
+// identify writes down who asks. An external subject is told with its issuer, as
 // in https://issuer.example.com|id, for its id may well be one of ours.
-func identify(p *gate.Passage) (identity, error) {
+func identify(p *gate.Passage, scopes string) (identity, error) {
 	told := identity{decisionID: p.DecisionID, requestID: p.RequestID}
 	s := p.Request.Subject
 	if s == nil || s.Disabled {
@@ -47,18 +61,23 @@ func identify(p *gate.Passage) (identity, error) {
 		}
 	}
 	told.roles = strings.Join(s.Roles, ",")
-	scopes := s.Scopes
-	if p.Request.Claims != nil && (s.Kind != authz.KindExternal || scopes == nil) {
-		text, _ := p.Request.Claims.Values["scope"].(string)
-		scopes = strings.Fields(text)
-	}
-	told.scopes = strings.Join(scopes, " ")
+	told.scopes = scopes
 	for _, value := range []string{told.subject, told.roles, told.scopes} {
 		if !isValue(value) {
 			return told, errUntellable
 		}
 	}
 	return told, nil
+}
+
+// untold answers a request whose caller can't be told to the service behind.
+func (g *Gateway) untold(p *gate.Passage, err error, refuse func(status int, detail string)) {
+	status, detail := http.StatusForbidden, "the caller can't be told to the service behind; see the server's log"
+	if !errors.Is(err, errUntellable) {
+		status, detail = http.StatusServiceUnavailable, "the caller can't be told to the service behind; try again later"
+	}
+	g.o.Logger.Error("request refused", "error", err, "status", status, "decision_id", p.DecisionID)
+	refuse(status, detail)
 }
 
 // isValue reports whether a text comes out of a header as it went in.
@@ -105,7 +124,7 @@ func strip(header http.Header, declared []string) {
 // stripped are the names that are removed from every request, as [plain] writes
 // them.
 var stripped = map[string]bool{
-	"x-auth-subject": true, "x-auth-scopes": true, "x-auth-roles": true, "x-auth-decision-id": true,
+	"x-auth-subject": true, "x-auth-scopes": true, "x-auth-roles": true, "x-auth-decision-id": true, "x-auth-assertion": true,
 	"x-decision-id": true, "x-request-id": true, "x-real-ip": true,
 	// Where the request went, according to some proxy.
 	"forwarded": true, "x-forwarded": true, "x-original-uri": true, "x-original-url": true, "x-original-method": true,

@@ -24,6 +24,8 @@ type exchange struct {
 	upstream *policy.Upstream
 	passage  *gate.Passage
 	told     identity
+	// assertion is the same, signed; empty where the upstream wants none.
+	assertion string
 	// own are the answer's headers that were there before the upstream's. They are
 	// kept apart, for an informational answer (103) would take them with it.
 	own http.Header
@@ -57,10 +59,14 @@ func (g *Gateway) Proxy(next http.Handler) http.Handler {
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage, u *policy.Upstream) {
 	e := &exchange{upstream: u, passage: p}
+	refuse := func(status int, detail string) { e.refuse(w, status, detail) }
 	var err error
-	if e.told, err = identify(p); err != nil {
-		g.o.Logger.Error("request refused", "error", err, "decision_id", p.DecisionID)
-		e.refuse(w, http.StatusForbidden, "the caller can't be told to the service behind; see the server's log")
+	if e.told, err = tell(r.Context(), p); err != nil {
+		g.untold(p, err, refuse)
+		return
+	}
+	if e.assertion, err = g.assert(u, p, e.told); err != nil {
+		g.untold(p, err, refuse)
 		return
 	}
 	if r.ContentLength > u.MaxBody {
@@ -126,6 +132,7 @@ func (g *Gateway) rewrite(r *httputil.ProxyRequest) {
 	for _, h := range [...]struct{ name, value string }{
 		{headerSubject, e.told.subject}, {headerScopes, e.told.scopes}, {headerRoles, e.told.roles},
 		{headerAuthDecisionID, e.told.decisionID}, {headerDecisionID, e.told.decisionID}, {headerRequestID, e.told.requestID},
+		{headerAssertion, e.assertion},
 	} {
 		if h.value != "" {
 			out.Header[h.name] = []string{h.value}

@@ -26,11 +26,12 @@ const (
 	searchResourcePath = "/access/v1/search/resource"
 	searchActionPath   = "/access/v1/search/action"
 	metadataPath       = "/.well-known/authzen-configuration"
+	routesPath         = "/access/routes"
 )
 
 // Paths are those of the endpoints, for a server that answers below a prefix, too.
 func Paths() []string {
-	return []string{evaluationPath, evaluationsPath, searchSubjectPath, searchResourcePath, searchActionPath, metadataPath}
+	return []string{evaluationPath, evaluationsPath, searchSubjectPath, searchResourcePath, searchActionPath, metadataPath, routesPath}
 }
 
 // Options are what an [API] is made of. Policy and URL are required.
@@ -64,6 +65,7 @@ func New(o Options) *API {
 // Register adds the routes.
 func (a *API) Register(routes gin.IRouter) {
 	routes.GET(metadataPath, a.serveMetadata)
+	routes.GET(routesPath, a.serveRoutes)
 	routes.POST(evaluationPath, a.serve(a.evaluation))
 	routes.POST(evaluationsPath, a.serve(a.evaluations))
 	for _, kind := range searches() {
@@ -103,9 +105,13 @@ func missing(name string) error {
 // errOutside says that the routes were not put behind a gate.
 var errOutside = errors.New("the policy decision point must be served behind the gate")
 
+func (a *API) newCall(g *gin.Context) *call {
+	return &call{ctx: g.Request.Context(), passage: gate.FromGin(g), snapshot: a.o.Policy.Current()}
+}
+
 func (a *API) serve(handle handler) gin.HandlerFunc {
 	return func(g *gin.Context) {
-		c := &call{ctx: g.Request.Context(), passage: gate.FromGin(g), snapshot: a.o.Policy.Current()}
+		c := a.newCall(g)
 		answer, err := a.answer(g, c, handle)
 		if err != nil {
 			a.refuse(g, c, err)

@@ -9,7 +9,7 @@ import (
 func decisionBytes(d *authz.Decision) int {
 	n := 160
 	for _, r := range d.Reasons {
-		n += 32 + len(r.Code) + len(r.Message)
+		n += 48 + len(r.Code) + len(r.Message) + len(r.DependsOn)
 	}
 	for _, s := range d.Needs.Scope {
 		n += 16 + len(s)

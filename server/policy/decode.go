@@ -63,7 +63,7 @@ func decodeGrant(v ast.Value) (authz.Grant, error) {
 var answerKeys = func() map[string]*ast.Term {
 	keys := map[string]*ast.Term{}
 	for _, name := range []string{
-		"allow", "status", "reasons", "headers", "needs", "scope", "code", "message", "audience", "claims", "lifetime", "access_token", "refresh_token", "refresh_token_idle",
+		"allow", "status", "reasons", "headers", "needs", "scope", "code", "message", "audience", "claims", "lifetime", "access_token", "refresh_token", "refresh_token_idle", "depends_on",
 	} {
 		keys[name] = ast.StringTerm(name)
 	}
@@ -224,7 +224,8 @@ func (r *reader) reasons(o ast.Object) []authz.Reason {
 			r.fail("reasons[%d] has no code and message that are strings", i)
 			return nil
 		}
-		out = append(out, authz.Reason{Code: string(code), Message: string(message)})
+		dependsOn, _ := r.member(reason, "depends_on").(ast.String)
+		out = append(out, authz.Reason{Code: string(code), Message: string(message), DependsOn: string(dependsOn)})
 	}
 	return out
 }

@@ -67,6 +67,9 @@ type Options struct {
 	// Upstream is the URL of an upstream that serves every declared route which
 	// neither the server nor an upstream of data.upstreams does; empty for none.
 	Upstream string
+	// NoAssertions says why the server can't sign assertions, so that a table which
+	// asks for them is refused; empty where it can.
+	NoAssertions string
 	// OnStatus is told each new status, one call at a time. It should return
 	// soon, and not reload: it may be called from within a reload or, for a
 	// warning, a decision.
@@ -312,12 +315,17 @@ const (
 
 	// documentEntities decides nothing: it says what there is to search.
 	documentEntities entrypoint = "authzen.entities"
+	// documentScopes neither: it says which scopes upstreams are told.
+	documentScopes entrypoint = "authz.scopes"
 )
 
 // entrypoints are those that a policy should have.
 func entrypoints() []entrypoint {
 	return []entrypoint{entrypointAuthz, entrypointToken, entrypointAccess}
 }
+
+// optionalDocuments are those that a policy may have besides.
+func optionalDocuments() []entrypoint { return []entrypoint{documentEntities, documentScopes} }
 
 // ref is the entrypoint's reference, such as data.authz.decision.
 func (e entrypoint) ref() ast.Ref {

@@ -139,7 +139,7 @@ func testFiles(modules map[string]*ast.Module) []string {
 // package holds, or are a part of it.
 func reaches(modules map[string]*ast.Module, pkg ast.Ref) bool {
 	found := false
-	for _, e := range append(entrypoints(), documentEntities) {
+	for _, e := range append(entrypoints(), optionalDocuments()...) {
 		found = found || mayReach(e.ref(), pkg)
 	}
 	for _, m := range modules {

@@ -75,6 +75,7 @@ type Snapshot struct {
 	// slowAccess says the same of data.authzen.decision.
 	slowAccess string
 	declared   declared
+	held       held
 }
 
 // snapshot makes a loaded policy ready to decide.
@@ -106,10 +107,10 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 
 	bindBounded(compiler)
 	rules := newAnalyzer(compiler)
-	for _, e := range append(entrypoints(), documentEntities) {
+	for _, e := range append(entrypoints(), optionalDocuments()...) {
 		if len(compiler.GetRules(e.ref())) == 0 {
-			if e == documentEntities {
-				continue // nothing to search is nothing odd
+			if slices.Contains(optionalDocuments(), e) {
+				continue
 			}
 			s.warn(Warning{Code: WarnMissingEntrypoint, Entrypoint: e.String(),
 				Message: fmt.Sprintf("the policy has no rule %s: whatever it is asked for is denied", e)})
@@ -128,6 +129,7 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 	s.slowGrant = mayRunLong(rules, entrypointToken.ref())
 	s.slowAccess = mayRunLong(rules, entrypointAccess.ref())
 	s.declared.slow = mayRunLong(rules, documentEntities.ref())
+	s.held = s.newHeld(rules, routes.patterns)
 	s.inputs = newInputs(s.plans.general.reads, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})

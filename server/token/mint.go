@@ -111,16 +111,8 @@ func (k *Keyring) Mint(registered Registered, extra map[string]any) (raw, jti st
 		claims["preferred_username"] = registered.PreferredUsername
 	}
 
-	signing := k.current.Load().signing(now)
-	if signing == nil {
-		return "", "", time.Time{}, fmt.Errorf("mint a token: no key signs with %s now", k.admin.Algorithm)
-	}
-	unsigned := jwt.NewWithClaims(method(signing.algorithm), claims)
-	unsigned.Header["typ"] = accessTokenType
-	unsigned.Header["kid"] = signing.id
-	raw, err = unsigned.SignedString(signing.private)
-	if err != nil {
-		return "", "", time.Time{}, fmt.Errorf("mint a token: sign it: %w", err)
+	if raw, err = k.sign(claims, accessTokenType, now); err != nil {
+		return "", "", time.Time{}, fmt.Errorf("mint a token: %w", err)
 	}
 	if _, err := read(raw); err != nil {
 		return "", "", time.Time{}, fmt.Errorf("mint a token: its verifier would not read it, give it fewer or simpler claims: %w", err)

@@ -1,0 +1,73 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// AssertionType is the typ of an [Assertion], which keeps it from being taken for
+// an access token, or a client's assertion (RFC 8725 section 3.11).
+const AssertionType = "assertion+jwt"
+
+// Assertion tells a service behind the gateway who asks, in a form that it can
+// verify with our JWKS (RFC 7521 section 5.1 has the members' meaning). All but
+// Roles and Scope are required.
+type Assertion struct {
+	Issuer, Subject, Audience, ID string
+	// Kind is the subject's, such as account.
+	Kind  string
+	Roles []string
+	// Scope is joined by spaces.
+	Scope string
+	// Lifetime is counted from now in whole seconds, at least one.
+	Lifetime time.Duration
+}
+
+// Assert signs an assertion. It fails where the algorithm is [Symmetric].
+func (k *Keyring) Assert(a Assertion) (string, error) {
+	for _, text := range []string{a.Issuer, a.Subject, a.Audience, a.ID, a.Kind} {
+		if text == "" || !utf8.ValidString(text) {
+			return "", errors.New("sign an assertion: its issuer, subject, audience, id and kind have to be there, and valid UTF-8")
+		}
+	}
+	if a.Lifetime < time.Second {
+		return "", fmt.Errorf("sign an assertion: it needs a lifetime of at least a second, not %s", a.Lifetime)
+	}
+	if Symmetric(k.admin.Algorithm) {
+		return "", fmt.Errorf("sign an assertion: with %s nobody else could verify it", k.admin.Algorithm)
+	}
+	now := k.now()
+	claims := jwt.MapClaims{
+		"iss": a.Issuer, "sub": a.Subject, "aud": a.Audience, "jti": a.ID, "kind": a.Kind,
+		"iat": now.Unix(), "exp": now.Unix() + int64(a.Lifetime/time.Second),
+		"scope": a.Scope, "roles": a.Roles,
+	}
+	if a.Roles == nil {
+		claims["roles"] = []string{}
+	}
+	return k.sign(claims, AssertionType, now)
+}
+
+// Symmetric reports whether an algorithm signs with a secret, which no JWKS can
+// publish.
+func Symmetric(algorithm string) bool { return algorithm == HS256 }
+
+// sign makes a JWT with the key that signs now.
+func (k *Keyring) sign(claims jwt.MapClaims, typ string, now time.Time) (string, error) {
+	signing := k.current.Load().signing(now)
+	if signing == nil {
+		return "", fmt.Errorf("no key signs with %s now", k.admin.Algorithm)
+	}
+	unsigned := jwt.NewWithClaims(method(signing.algorithm), claims)
+	unsigned.Header["typ"] = typ
+	unsigned.Header["kid"] = signing.id
+	raw, err := unsigned.SignedString(signing.private)
+	if err != nil {
+		return "", fmt.Errorf("sign it: %w", err)
+	}
+	return raw, nil
+}
