@@ -152,10 +152,15 @@ func headAsGet(next http.Handler) http.Handler {
 // PolicySource reads policies and data from directories; an empty name means
 // the embedded default. A name that is no directory is a [*ConfigError].
 func PolicySource(policiesDir, dataDir string) (policy.Source, error) {
+	return policySource(policiesDir, dataDir, policy.FS(nil, data.FS))
+}
+
+// policySource is [PolicySource] with other data to embed.
+func policySource(policiesDir, dataDir string, documents policy.Source) (policy.Source, error) {
 	if err := errors.Join(validDir("policies", policiesDir), validDir("data", dataDir)); err != nil {
 		return policy.Source{}, err
 	}
-	rego, documents := policy.FS(policies.FS, nil), policy.FS(nil, data.FS)
+	rego := policy.FS(policies.FS, nil)
 	if policiesDir != "" {
 		rego = policy.Dir(policiesDir, "")
 	}

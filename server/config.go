@@ -36,6 +36,9 @@ type Config struct {
 	// declared route which neither the server itself serves nor an upstream of
 	// data/upstreams.yaml. Empty: there is none.
 	Upstream string
+	// OpenAPI (openapi) is a file, an OpenAPI document whose routes are declared
+	// beside those of Data, and go to an upstream. It is watched. Empty: there is none.
+	OpenAPI string
 	// Demo (demo) loads the demo accounts and the routes to protect.
 	Demo bool
 
@@ -186,6 +189,9 @@ func (c *Config) Validate() error {
 		if err := policy.CheckUpstreamURL(c.Upstream); err != nil {
 			return &ConfigError{Option: "upstream", Err: err}
 		}
+	}
+	if err := c.validOpenAPI(); err != nil {
+		return err
 	}
 	for _, origin := range c.CORSOrigins {
 		if err := gate.CheckOrigin(origin); err != nil {

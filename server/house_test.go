@@ -25,7 +25,7 @@ var floors = map[string]int{
 	"server":        5,
 	"server/oauth":  4, "server/admin": 4, "server/gateway": 4, "server/pdp": 4, "server/demo": 4, "server/apidoc": 4,
 	"server/gate": 3, "server/store": 3, "server/store/storetest": 3,
-	"server/policy": 2, "server/token": 2, "server/account": 2, "server/decisionlog": 2,
+	"server/policy": 2, "server/token": 2, "server/account": 2, "server/decisionlog": 2, "server/openapi": 2,
 	"server/policy/schema": 1, "server/cache": 1, "server/authz": 1, "server/route": 1, "server/problem": 1,
 	"policies": 0, "data": 0,
 }

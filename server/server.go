@@ -52,6 +52,7 @@ type Server struct {
 	draining      atomic.Bool
 	metrics       *metrics
 	gateway       *gateway.Gateway
+	document      *apiDocument // nil where none is configured
 }
 
 // New validates the configuration, opens the state, loads the policy and binds
@@ -114,12 +115,19 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger) (_ *Server, err e
 
 // loadPolicy makes the engine.
 func (s *Server) loadPolicy(ctx context.Context) error {
-	source, err := PolicySource(s.cfg.Policies, s.cfg.Data)
+	var err error
+	if s.document, err = newAPIDocument(&s.cfg); err != nil {
+		return err
+	}
+	source, err := s.source()
 	if err != nil {
 		return err
 	}
 	if s.engine, err = policy.New(ctx, source, s.policyOptions()); err != nil {
 		return fmt.Errorf("loading the policy: %w", err)
+	}
+	if s.document != nil && !s.document.hasUpstream(s.engine.Current()) {
+		return errNoUpstream
 	}
 	return nil
 }

@@ -19,6 +19,11 @@ func (s *Server) Welcome(ctx context.Context) (string, error) {
 	text.WriteString("\n")
 	if s.cfg.Demo {
 		text.WriteString("\n" + demo.TryThis(s.URL()))
+	}
+	if s.document != nil {
+		text.WriteString("\n" + s.tryDocument())
+	}
+	if s.cfg.Demo {
 		return text.String(), nil
 	}
 	count, err := s.accounts.Count(ctx)

@@ -28,6 +28,7 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // the command could not do what was asked
 	exitUsage  = 2 // wrong flags, variables or configuration
+	exitPartly = 3 // the command left something out of what it wrote, and said what
 )
 
 const description = `Logs people and programs in, hands them tokens, and decides every request by policy.

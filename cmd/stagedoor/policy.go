@@ -17,6 +17,7 @@ type policyCmd struct {
 	Check  policyCheckCmd  `cmd:"" help:"Check a policy as the server does before it goes live."`
 	Test   policyTestCmd   `cmd:"" help:"Run a policy's tests and show what they cover."`
 	Eval   policyEvalCmd   `cmd:"" help:"Show what a policy decides, and why."`
+	Import policyImportCmd `cmd:"" help:"Turn an OpenAPI document into routes."`
 	Schema policySchemaCmd `cmd:"" help:"Write the JSON Schemas of the policy's inputs."`
 	Status policyStatusCmd `cmd:"" help:"Show which policy the server runs, and what it refused."`
 }

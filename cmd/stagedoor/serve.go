@@ -21,6 +21,8 @@ type serveCmd struct {
 
 	Upstream string `help:"URL of a service behind: declared routes that the server does not serve itself go there." placeholder:"URL" env:"STAGEDOOR_UPSTREAM" group:"Serving"`
 
+	OpenAPI string `name:"openapi" help:"OpenAPI document (3.x) of that service, to serve and watch: its paths and their security are the routes." placeholder:"FILE" env:"STAGEDOOR_OPENAPI" group:"Serving"`
+
 	TLSCert         string        `name:"tls-cert" help:"PEM file of the certificate chain." placeholder:"FILE" env:"STAGEDOOR_TLS_CERT" group:"Serving"`
 	TLSKey          string        `name:"tls-key" help:"PEM file of its private key." placeholder:"FILE" env:"STAGEDOOR_TLS_KEY" group:"Serving"`
 	TrustedProxies  []string      `help:"Addresses or CIDR ranges of proxies whose X-Forwarded-* is believed, and which may ask at /forward-auth." placeholder:"CIDR" env:"STAGEDOOR_TRUSTED_PROXIES" group:"Serving"`
@@ -57,6 +59,8 @@ func (*serveCmd) Help() string {
   stagedoor init my && stagedoor serve --policies my/policies --data my/data
                                                           policies of your own, live as you save them
   stagedoor serve --upstream http://127.0.0.1:9000        in front of a service of yours
+  stagedoor serve --upstream http://127.0.0.1:9000 --openapi openapi.yaml
+                                                          its routes, as its own description has them
   stagedoor serve --config stagedoor.yaml                 the same options from a file
 
 SIGHUP reloads the policy, SIGTERM shuts down gracefully.`
@@ -64,7 +68,7 @@ SIGHUP reloads the policy, SIGTERM shuts down gracefully.`
 
 func (c *serveCmd) config(state string) server.Config {
 	return server.Config{
-		Listen: c.Listen, Issuer: c.Issuer, State: state, Demo: c.Demo, Upstream: c.Upstream,
+		Listen: c.Listen, Issuer: c.Issuer, State: state, Demo: c.Demo, Upstream: c.Upstream, OpenAPI: c.OpenAPI,
 		Policies: c.Policies, Data: c.Data,
 		SigningAlgorithm: c.SigningAlgorithm, HS256SecretFile: c.HS256SecretFile, Audience: c.Audience,
 		KeyRotation: c.KeyRotation, SecretKeyFile: c.SecretKeyFile, TrustedIssuersFile: c.TrustedIssuers,

@@ -141,6 +141,9 @@ func load(ctx context.Context, c *content, o Options, before *passed) (s *Snapsh
 				Code: CodePanic, Message: fmt.Sprintf("the policy engine panicked while loading: %v", p)}}}
 		}
 	}()
+	if twice := c.declaredTwice(); len(twice) > 0 {
+		return nil, (&loading{content: c}).refused(nil, twice...)
+	}
 	if before != nil {
 		c = c.without(before.TestFiles)
 	}
@@ -193,6 +196,9 @@ func load(ctx context.Context, c *content, o Options, before *passed) (s *Snapsh
 		s.tests, s.passedAt = run.counts(), o.Now().UTC()
 		s.repeatable, s.testFiles = repeatable, tests
 		s.modules = modules
+	}
+	for _, w := range c.warnings {
+		s.warn(w)
 	}
 	if s.tests.Total == 0 {
 		s.warn(Warning{Code: WarnNoTests, Message: "the policy has no tests: nothing checks a change before it is live; add rules named test_… to packages named …_test"})

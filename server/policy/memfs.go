@@ -27,11 +27,13 @@ type memNode struct {
 // newMemFS builds the directory tree of a content.
 func newMemFS(c *content) memFS {
 	m := memFS{}
-	for _, r := range c.roots {
-		m[r] = &memNode{name: filepath.Base(r), dir: true}
-	}
 	for i := range c.files {
 		m.add(c.roots[c.files[i].root], &c.files[i])
+	}
+	for _, r := range c.roots {
+		if m[r] == nil { // an empty directory
+			m[r] = &memNode{name: filepath.Base(r), dir: true}
+		}
 	}
 	return m
 }

@@ -56,11 +56,7 @@ type Problem struct {
 func (p Problem) String() string {
 	var b strings.Builder
 	if p.File != "" {
-		b.WriteString(p.File)
-		if p.Line > 0 {
-			fmt.Fprintf(&b, ":%d", p.Line)
-		}
-		b.WriteString(": ")
+		b.WriteString(p.place() + ": ")
 	}
 	fmt.Fprintf(&b, "%s: %s", p.Code, p.Message)
 	switch {
@@ -72,6 +68,14 @@ func (p Problem) String() string {
 		fmt.Fprintf(&b, " (got %s)", p.Got)
 	}
 	return b.String()
+}
+
+// place is the file, with the line where it is known.
+func (p Problem) place() string {
+	if p.Line > 0 {
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
+	}
+	return p.File
 }
 
 // LoadError says why a policy was refused. It is returned by [Load], [New],
@@ -106,6 +110,10 @@ func (e *LoadError) Unwrap() error { return e.cause }
 
 // sourceProblem describes an error of reading the source.
 func sourceProblem(err error) Problem {
+	var derived *FileError
+	if errors.As(err, &derived) {
+		return Problem{File: derived.File, Line: derived.Line, Code: CodeData, Message: derived.Err.Error()}
+	}
 	p := Problem{Code: CodeSource, Message: err.Error()}
 	if errors.Is(err, fs.ErrNotExist) {
 		p.Message += "; create it, or give another one"

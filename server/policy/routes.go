@@ -110,19 +110,14 @@ func (c *content) locate(keys ...string) (name string, line int) {
 		if ext := path.Ext(f.rel); ext != ".yaml" && ext != ".yml" && ext != ".json" {
 			continue
 		}
-		// Directories below the root are keys of the data, too.
-		rest := keys
-		for _, dir := range strings.Split(path.Dir(f.rel), "/") {
-			if dir == "." {
-				continue
+		if f.routes != nil {
+			if line := f.routes[keys[min(1, len(keys)-1)]]; keys[0] == routesName && line > 0 {
+				return f.name, line
 			}
-			if len(rest) == 0 || rest[0] != dir {
-				rest = nil
-				break
-			}
-			rest = rest[1:]
+			continue
 		}
-		if len(rest) == 0 {
+		rest, ok := f.below(keys...)
+		if !ok || len(rest) == 0 {
 			continue
 		}
 		var document yaml.Node
@@ -134,6 +129,21 @@ func (c *content) locate(keys ...string) (name string, line int) {
 		}
 	}
 	return "", 0
+}
+
+// below is what remains of a place in the data for a file to say: directories below
+// the root are keys of the data, too. It is false where the file lies elsewhere.
+func (f *file) below(keys ...string) ([]string, bool) {
+	for _, dir := range strings.Split(path.Dir(f.rel), "/") {
+		if dir == "." {
+			continue
+		}
+		if len(keys) == 0 || keys[0] != dir {
+			return nil, false
+		}
+		keys = keys[1:]
+	}
+	return keys, true
 }
 
 // lineOf is the line of a member of a YAML mapping; 0 where there is none.

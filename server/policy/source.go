@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -39,8 +40,12 @@ type root struct {
 	// name is what the loader and its messages call the directory.
 	name string
 	fsys fs.FS
-	// dir is the directory on disk; empty when it can't change.
+	// dir is the directory on disk, or the file; empty when it can't change.
 	dir string
+	// file is the only one that is read; empty where all of the directory are.
+	file string
+	// derive makes the data of each file; nil where they are data already.
+	derive Derive
 }
 
 // Dir reads the two directories. One of them may be empty, which means that
@@ -71,6 +76,14 @@ func FS(policies, data fs.FS) Source {
 	return s
 }
 
+// File reads one data file, which is not there to be read as what it is if a
+// directory of the source holds it, too.
+func File(name string) Source {
+	clean := filepath.Clean(name)
+	dir, base := filepath.Split(clean)
+	return Source{roots: []root{{name: loaderName(clean), fsys: os.DirFS(cmp.Or(dir, ".")), dir: clean, file: base}}}
+}
+
 // Join is the union of two sources: a policy directory on disk, say, with
 // embedded data.
 func Join(a, b Source) Source {
@@ -94,6 +107,8 @@ func loaderName(dir string) string {
 type content struct {
 	roots []string // loader names, in order
 	files []file   // sorted by root and path
+	// warnings are what there is to say about files that data was derived from.
+	warnings []Warning
 	// digest identifies the content: the paths below the roots and the bytes.
 	digest string
 }
@@ -104,6 +119,9 @@ type file struct {
 	root int    // index of the root
 	rel  string // slash-separated path below the root
 	data []byte
+	// routes are the lines of the routes that were derived from the file, which
+	// holds other text; nil where the file is read as it is.
+	routes map[string]int
 }
 
 // entry is what a scan of the source saw of a file.
@@ -144,7 +162,7 @@ func (s Source) read(ctx context.Context) (*content, error) {
 			continue
 		}
 		if s.same(before, after) {
-			return c, nil
+			return c, s.derive(c)
 		}
 		last = errChanging
 	}
@@ -154,7 +172,25 @@ func (s Source) read(ctx context.Context) (*content, error) {
 // scan lists the files that the loader would read, without reading them.
 func (s Source) scan() ([]entry, error) {
 	var entries []entry
+	single := map[int]fs.FileInfo{}
 	for i, r := range s.roots {
+		if r.file == "" {
+			continue
+		}
+		info, err := fs.Stat(r.fsys, r.file)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", r.name, err)
+		}
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("read %s: not a file", r.name)
+		}
+		single[i] = info
+	}
+	for i, r := range s.roots {
+		if info := single[i]; info != nil {
+			entries = append(entries, entry{root: i, rel: r.file, info: info})
+			continue
+		}
 		info, err := fs.Stat(r.fsys, ".")
 		if err != nil {
 			return nil, fmt.Errorf("read directory %s: %w", r.name, err)
@@ -165,6 +201,9 @@ func (s Source) scan() ([]entry, error) {
 		entries, err = r.scanDir(i, ".", []fs.FileInfo{info}, entries)
 		if err != nil {
 			return nil, err
+		}
+		for _, file := range single {
+			entries = slices.DeleteFunc(entries, func(e entry) bool { return e.root == i && os.SameFile(e.info, file) })
 		}
 	}
 	return entries, nil
@@ -248,6 +287,9 @@ func (s Source) readEntries(entries []entry) (*content, error) {
 
 // display is the path of a file as the loader knows it.
 func (r root) display(rel string) string {
+	if r.file != "" {
+		return r.name
+	}
 	return filepath.Join(r.name, filepath.FromSlash(rel))
 }
 

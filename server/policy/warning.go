@@ -28,12 +28,15 @@ const (
 	WarnUncacheable = "uncacheable"
 	// WarnReadsInput: what must not depend on an input does.
 	WarnReadsInput = "reads_input"
+	// WarnLeftOut: something of a file that data is derived from could not be made data.
+	WarnLeftOut = "left_out"
 	// WarnEvaluation: an evaluation failed.
 	WarnEvaluation = "evaluation_error"
 )
 
 // Warning says what is odd about a policy that is live. Each is given once for
-// a snapshot, code and entrypoint, when it is first noticed.
+// a snapshot, code and entrypoint, when it is first noticed; each message once where it
+// is about no entrypoint.
 type Warning struct {
 	Code       string    `json:"code"`
 	Entrypoint string    `json:"entrypoint,omitempty"`
@@ -48,12 +51,13 @@ type warnings struct {
 	listener func()
 }
 
-// add records a warning unless there is one of its code and entrypoint.
+// add records a warning unless it is there already.
 func (w *warnings) add(warning Warning) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, known := range w.list {
-		if known.Code == warning.Code && known.Entrypoint == warning.Entrypoint {
+		if known.Code == warning.Code && known.Entrypoint == warning.Entrypoint &&
+			(known.Entrypoint != "" || known.Message == warning.Message) {
 			return false
 		}
 	}

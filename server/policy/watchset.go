@@ -56,7 +56,9 @@ func (w *watchSet) update() {
 			continue
 		}
 		w.trail(dir)
-		w.tree(dir, nil)
+		if r.file == "" {
+			w.tree(dir, nil)
+		}
 	}
 	for path, d := range w.dirs {
 		if !d.wanted {
