@@ -33,6 +33,7 @@ type result struct {
 	Growth   []growth       `json:"growth,omitempty"`
 	HTTP     []row          `json:"http,omitempty"`
 	Memory   *memory        `json:"memory,omitempty"`
+	Gateway  []row          `json:"gateway,omitempty"`
 	Profile  *profileResult `json:"profile,omitempty"`
 	Latency  []openResult   `json:"latency,omitempty"`
 	Reload   *reloadResult  `json:"reload,omitempty"`

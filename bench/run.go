@@ -142,6 +142,7 @@ func sections() []section {
 		{"stages", (*bench).stages},
 		{"growth", (*bench).growth},
 		{"http", (*bench).http},
+		{"gateway", (*bench).gateway},
 		{"profile", (*bench).profile},
 		{"latency", (*bench).latency},
 		{"reload", (*bench).reload},
