@@ -2,10 +2,10 @@ package gateway
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"sync"
 	"time"
@@ -34,8 +34,9 @@ type Options struct {
 // Gateway passes requests on to upstreams. Make it with [New], and end it with
 // [Gateway.Close].
 type Gateway struct {
-	o     Options
-	proxy *httputil.ReverseProxy
+	o        Options
+	buffers  buffers
+	errorLog *log.Logger
 
 	// mu guards transports: one for each pair of timeouts, so that a reload keeps
 	// the connections.
@@ -57,17 +58,8 @@ func New(o Options) *Gateway {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	g := &Gateway{o: o, transports: map[timeouts]*http.Transport{}}
+	g.errorLog = slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)
 	g.life, g.end = context.WithCancel(context.Background())
-	// Answers whose length is unknown, and event streams, are flushed at once by
-	// ReverseProxy itself.
-	g.proxy = &httputil.ReverseProxy{
-		Rewrite:        g.rewrite,
-		Transport:      roundTripper{g},
-		ModifyResponse: modifyResponse,
-		ErrorHandler:   g.fail,
-		BufferPool:     &buffers{},
-		ErrorLog:       slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
-	}
 	return g
 }
 
@@ -116,13 +108,6 @@ func (g *Gateway) transport(u *policy.Upstream) *http.Transport {
 	return t
 }
 
-// roundTripper sends a request by its upstream's transport.
-type roundTripper struct{ g *Gateway }
-
-func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.g.transport(exchangeOf(r.Context()).upstream).RoundTrip(r)
-}
-
 // trusts reports whether a connection's address is a trusted proxy's.
 func (g *Gateway) trusts(remoteAddr string) bool {
 	if len(g.o.TrustedProxies) == 0 {
@@ -138,10 +123,11 @@ type buffers struct{ pool sync.Pool }
 const bufferBytes = 32 << 10
 
 func (b *buffers) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
+	if p, ok := b.pool.Get().(*[bufferBytes]byte); ok {
+		return p[:]
 	}
 	return make([]byte, bufferBytes)
 }
 
-func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
+// Put keeps the array and not the slice, which would have to be allocated.
+func (b *buffers) Put(p []byte) { b.pool.Put((*[bufferBytes]byte)(p)) }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -19,8 +18,11 @@ import (
 	"github.com/stagedoor/stagedoor/server/problem"
 )
 
-// exchange is a request on its way to an upstream.
+// exchange is a request on its way to an upstream. What is needed for it is in one
+// value, so that it is allocated at once, and ReverseProxy's hooks are its methods, so
+// that none has to look it up.
 type exchange struct {
+	gateway  *Gateway
 	upstream *policy.Upstream
 	passage  *gate.Passage
 	told     identity
@@ -28,16 +30,31 @@ type exchange struct {
 	assertion string
 	// own are the answer's headers that were there before the upstream's. They are
 	// kept apart, for an informational answer (103) would take them with it.
-	own http.Header
+	own []field
 	// body is the request's; nil where it has none.
-	body *requestBody
+	body   *requestBody
+	writer responseWriter
+	proxy  httputil.ReverseProxy
+
+	ownRoom [4]field   // for those of most answers
+	values  [10]string // of the headers that the upstream gets, the first set of them
+	set     int
 }
 
-type exchangeKey struct{}
+// field is a header with its values.
+type field struct {
+	name   string
+	values []string
+}
 
-func exchangeOf(ctx context.Context) *exchange {
-	e, _ := ctx.Value(exchangeKey{}).(*exchange)
-	return e
+// value makes a header's list of one value.
+func (e *exchange) value(text string) []string {
+	if e.set == len(e.values) {
+		return []string{text}
+	}
+	e.values[e.set] = text
+	e.set++
+	return e.values[e.set-1 : e.set : e.set]
 }
 
 // Proxy is a handler inside the gate: requests whose route has an upstream go there,
@@ -58,7 +75,7 @@ func (g *Gateway) Proxy(next http.Handler) http.Handler {
 }
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage, u *policy.Upstream) {
-	e := &exchange{upstream: u, passage: p}
+	e := &exchange{gateway: g, upstream: u, passage: p}
 	refuse := func(status int, detail string) { e.refuse(w, status, detail) }
 	var err error
 	if e.told, err = tell(r.Context(), p); err != nil {
@@ -73,30 +90,42 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 		e.refuse(w, http.StatusRequestEntityTooLarge, "send a smaller body")
 		return
 	}
-	e.own = maps.Clone(w.Header())
+	e.own = e.ownRoom[:0]
+	for name, values := range w.Header() {
+		e.own = append(e.own, field{name, values})
+	}
 	clear(w.Header())
 
-	bounds := newLimits(w, r, u.IdleTimeout)
-	ctx := context.WithValue(r.Context(), exchangeKey{}, e)
+	e.writer = responseWriter{w, newLimits(w, r, u.IdleTimeout)}
 	upgrades, refuses := wantsWebSocket(r.Header)
 	if upgrades {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
+		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(g.life, cancel)()
 		g.upgrades.Add(1)
 		defer g.upgrades.Done()
+		r = r.WithContext(ctx)
 	}
-	r = r.WithContext(ctx)
 	if refuses {
 		r.Header = r.Header.Clone()
 		r.Header.Del("Upgrade")
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		e.body = &requestBody{ReadCloser: http.MaxBytesReader(w, r.Body, u.MaxBody), limits: bounds}
-		r.Body = e.body
+		e.body = &requestBody{ReadCloser: http.MaxBytesReader(w, r.Body, u.MaxBody), limits: &e.writer.limits}
+		r.Body = e.body // the request is its caller's own, as the gate's is
 	}
-	g.proxy.ServeHTTP(&responseWriter{ResponseWriter: w, limits: bounds}, r)
+	// Answers whose length is unknown, and event streams, are flushed at once by
+	// ReverseProxy itself.
+	e.proxy = httputil.ReverseProxy{
+		Rewrite: e.rewrite, Transport: e, ModifyResponse: e.modifyResponse, ErrorHandler: e.fail,
+		BufferPool: &g.buffers, ErrorLog: g.errorLog,
+	}
+	e.proxy.ServeHTTP(&e.writer, r)
+}
+
+// RoundTrip implements [http.RoundTripper] by the upstream's transport.
+func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
+	return e.gateway.transport(e.upstream).RoundTrip(r)
 }
 
 // wantsWebSocket reports whether a request asks to be upgraded to a WebSocket; or to
@@ -109,8 +138,7 @@ func wantsWebSocket(header http.Header) (upgrades, refuses bool) {
 }
 
 // rewrite makes the request for the upstream.
-func (g *Gateway) rewrite(r *httputil.ProxyRequest) {
-	e := exchangeOf(r.In.Context())
+func (e *exchange) rewrite(r *httputil.ProxyRequest) {
 	u, out := e.upstream, r.Out
 	out.URL.Scheme, out.URL.Host = u.Scheme, u.Host
 	// What is sent are the very bytes that the policy saw. The gate has refused every
@@ -128,28 +156,28 @@ func (g *Gateway) rewrite(r *httputil.ProxyRequest) {
 	if u.RemoveToken {
 		out.Header.Del("Authorization")
 	}
-	g.forwarded(out.Header, r.In)
+	e.forwarded(out.Header, r.In)
 	for _, h := range [...]struct{ name, value string }{
 		{headerSubject, e.told.subject}, {headerScopes, e.told.scopes}, {headerRoles, e.told.roles},
 		{headerAuthDecisionID, e.told.decisionID}, {headerDecisionID, e.told.decisionID}, {headerRequestID, e.told.requestID},
 		{headerAssertion, e.assertion},
 	} {
 		if h.value != "" {
-			out.Header[h.name] = []string{h.value}
+			out.Header[h.name] = e.value(h.value)
 		}
 	}
-	g.decisionHeaders(e.passage, func(name string, values []string) { out.Header[name] = values })
+	e.gateway.decisionHeaders(e.passage, func(name string, values []string) { out.Header[name] = values })
 }
 
 // forwarded says where the request came from. What came in is believed of trusted
 // proxies only.
-func (g *Gateway) forwarded(header http.Header, in *http.Request) {
+func (e *exchange) forwarded(header http.Header, in *http.Request) {
 	proto := "http"
 	if in.TLS != nil {
 		proto = "https"
 	}
 	host, before := in.Host, ""
-	if g.trusts(in.RemoteAddr) {
+	if e.gateway.trusts(in.RemoteAddr) {
 		if v := in.Header["X-Forwarded-Proto"]; len(v) == 1 && (v[0] == "http" || v[0] == "https") {
 			proto = v[0]
 		}
@@ -158,34 +186,34 @@ func (g *Gateway) forwarded(header http.Header, in *http.Request) {
 		}
 		before = strings.Join(in.Header["X-Forwarded-For"], ", ")
 	}
-	header["X-Forwarded-Proto"] = []string{proto}
-	header["X-Forwarded-Host"] = []string{host}
+	header["X-Forwarded-Proto"] = e.value(proto)
+	header["X-Forwarded-Host"] = e.value(host)
 	if peer, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
 		if before != "" {
 			peer = before + ", " + peer
 		}
-		header["X-Forwarded-For"] = []string{peer}
+		header["X-Forwarded-For"] = e.value(peer)
 	}
 }
 
 // modifyResponse puts the gate's headers on the upstream's answer, over what it says
 // under the same names.
-func modifyResponse(answer *http.Response) error {
-	e := exchangeOf(answer.Request.Context())
-	for name, values := range e.own {
-		if name == "Vary" {
-			answer.Header[name] = append(values[:len(values):len(values)], answer.Header[name]...)
+func (e *exchange) modifyResponse(answer *http.Response) error {
+	for _, own := range e.own {
+		if own.name == "Vary" {
+			answer.Header[own.name] = append(own.values[:len(own.values):len(own.values)], answer.Header[own.name]...)
 			continue
 		}
-		answer.Header[name] = values
+		answer.Header[own.name] = own.values
 	}
 	return nil
 }
 
 // fail answers for an upstream that gave no answer.
-func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
-	e := exchangeOf(r.Context())
-	maps.Copy(w.Header(), e.own)
+func (e *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
+	for _, own := range e.own {
+		w.Header()[own.name] = own.values
+	}
 	if e.body != nil {
 		if fault := e.body.fault.Load(); fault != nil {
 			switch tooLarge := (*http.MaxBytesError)(nil); {
@@ -206,7 +234,7 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 		status, detail = http.StatusGatewayTimeout, "the service behind did not answer in time; try again later"
 	}
-	g.o.Logger.LogAttrs(r.Context(), slog.LevelError, "upstream failed", slog.String("upstream", e.upstream.Name),
+	e.gateway.o.Logger.LogAttrs(r.Context(), slog.LevelError, "upstream failed", slog.String("upstream", e.upstream.Name),
 		slog.String("route", e.passage.Request.Route), slog.Int("status", status), slog.Any("error", err),
 		slog.String("request_id", e.passage.RequestID))
 	e.refuse(w, status, detail)
@@ -222,7 +250,7 @@ func (e *exchange) refuse(w http.ResponseWriter, status int, detail string) {
 // remembers why it could not be read.
 type requestBody struct {
 	io.ReadCloser
-	limits limits
+	limits *limits
 	fault  atomic.Pointer[error] // the transport may still read when it has given up
 }
 
@@ -264,21 +292,35 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 // limits are the time limits of one request. The server's own are for its own short
 // answers, and would cut a stream.
 type limits struct {
-	control *http.ResponseController
+	control http.ResponseController
 	idle    time.Duration
 	// streams says that the connection has streams (HTTP/2), which are reset when a
 	// deadline passes, even while nothing is read or written.
 	streams bool
+	// written is when the time limit of writing was last set.
+	written time.Time
 }
 
 func newLimits(w http.ResponseWriter, r *http.Request, idle time.Duration) limits {
-	l := limits{control: http.NewResponseController(w), idle: idle, streams: r.ProtoMajor > 1}
+	l := limits{control: *http.NewResponseController(w), idle: idle, streams: r.ProtoMajor > 1}
 	_ = l.control.SetReadDeadline(time.Time{})
-	_ = l.control.SetWriteDeadline(time.Time{})
+	if l.streams {
+		_ = l.control.SetWriteDeadline(time.Time{})
+	}
 	return l
 }
 
-func (l *limits) beginWrite() { _ = l.control.SetWriteDeadline(time.Now().Add(l.idle)) }
+// beginWrite sets the time limit of a write. On a connection without streams it is not
+// set for each, which costs as much as the write of a small answer to a buffer: a
+// write may have a sixteenth of it less.
+func (l *limits) beginWrite() {
+	now := time.Now()
+	if !l.streams && now.Sub(l.written) < l.idle/16 {
+		return
+	}
+	l.written = now
+	_ = l.control.SetWriteDeadline(now.Add(l.idle))
+}
 
 func (l *limits) endWrite() {
 	if l.streams {
