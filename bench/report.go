@@ -108,6 +108,11 @@ func renderMain(r *result) string {
 	p.WriteString("## Stagedoor\n\n")
 	renderWhere(p, r.Taken, r.Machine, r.Versions)
 	renderCaveats(p, r.Versions, r.Size)
+	for _, l := range r.Later {
+		fmt.Fprintf(p, "The section **%s** was measured by itself. ", l.Section)
+		renderWhere(p, l.Taken, l.Machine, l.Versions)
+		renderCaveats(p, l.Versions, r.Size)
+	}
 	for _, note := range r.Notes {
 		fmt.Fprintf(p, "Note: %s\n\n", note)
 	}
