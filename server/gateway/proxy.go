@@ -121,6 +121,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 		BufferPool: &g.buffers, ErrorLog: g.errorLog,
 	}
 	e.proxy.ServeHTTP(&e.writer, r)
+	// The server still writes the end of the answer, perhaps long after its last part.
+	e.writer.limits.beginWrite()
+	e.writer.limits.endWrite()
 }
 
 // RoundTrip implements [http.RoundTripper] by the upstream's transport.
