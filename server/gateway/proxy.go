@@ -3,15 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"os"
 	"strings"
-	"sync/atomic"
-	"time"
 
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/policy"
@@ -96,7 +94,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 	}
 	clear(w.Header())
 
-	e.writer = responseWriter{w, newLimits(w, r, u.IdleTimeout)}
+	e.writer = responseWriter{ResponseWriter: w, limits: newLimits(w, r, u.IdleTimeout)}
 	upgrades, refuses := wantsWebSocket(r.Header)
 	if upgrades {
 		ctx, cancel := context.WithCancel(r.Context())
@@ -110,9 +108,16 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 		r.Header = r.Header.Clone()
 		r.Header.Del("Upgrade")
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		e.body = &requestBody{ReadCloser: http.MaxBytesReader(w, r.Body, u.MaxBody), limits: &e.writer.limits}
-		r.Body = e.body // the request is its caller's own, as the gate's is
+	if hasBody(r) {
+		ctx, giveUp := context.WithCancelCause(r.Context())
+		defer giveUp(nil)
+		e.body = &requestBody{
+			ReadCloser: http.MaxBytesReader(w, r.Body, u.MaxBody), limits: &e.writer.limits,
+			patience: u.ResponseTimeout, giveUp: giveUp,
+		}
+		e.writer.body = e.body
+		r = r.WithContext(ctx)
+		r.Body = e.body
 	}
 	// Answers whose length is unknown, and event streams, are flushed at once by
 	// ReverseProxy itself.
@@ -202,6 +207,12 @@ func (e *exchange) forwarded(header http.Header, in *http.Request) {
 // modifyResponse puts the gate's headers on the upstream's answer, over what it says
 // under the same names.
 func (e *exchange) modifyResponse(answer *http.Response) error {
+	if err := check(answer); err != nil {
+		return err
+	}
+	if e.body != nil {
+		e.body.answered.Store(true)
+	}
 	for _, own := range e.own {
 		if own.name == "Vary" {
 			answer.Header[own.name] = append(own.values[:len(own.values):len(own.values)], answer.Header[own.name]...)
@@ -210,6 +221,23 @@ func (e *exchange) modifyResponse(answer *http.Response) error {
 		answer.Header[own.name] = own.values
 	}
 	return nil
+}
+
+// errBadAnswer is for answers that are not passed on.
+var errBadAnswer = errors.New("the upstream's answer is not one that can be passed on")
+
+// check refuses a status that is none, and a switch to anything but the WebSocket
+// that was asked for: on such a connection the caller could send the upstream requests
+// that nobody decides.
+func check(answer *http.Response) error {
+	switch status := answer.StatusCode; {
+	case status >= http.StatusOK:
+		return nil
+	case status == http.StatusSwitchingProtocols && answer.Request.Header["Upgrade"] != nil &&
+		strings.EqualFold(answer.Header.Get("Upgrade"), "websocket"):
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errBadAnswer, answer.Status)
 }
 
 // fail answers for an upstream that gave no answer.
@@ -230,12 +258,19 @@ func (e *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 			return
 		}
 	}
-	if r.Context().Err() != nil {
+	cause := context.Cause(r.Context())
+	if cause != nil && cause != errNotTaken {
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
 	status, detail := http.StatusBadGateway, "the service behind could not be reached; try again later"
-	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+	switch timeout := net.Error(nil); {
+	case cause == errNotTaken:
+		err = cause
+		fallthrough
+	case errors.As(err, &timeout) && timeout.Timeout():
 		status, detail = http.StatusGatewayTimeout, "the service behind did not answer in time; try again later"
+	case errors.Is(err, errBadAnswer):
+		detail = "the service behind gave no proper answer; try again later"
 	}
 	e.gateway.o.Logger.LogAttrs(r.Context(), slog.LevelError, "upstream failed", slog.String("upstream", e.upstream.Name),
 		slog.String("route", e.passage.Request.Route), slog.Int("status", status), slog.Any("error", err),
@@ -247,86 +282,4 @@ func (e *exchange) refuse(w http.ResponseWriter, status int, detail string) {
 	problem.Write(w, problem.Problem{
 		Status: status, Detail: detail, DecisionID: e.passage.DecisionID, RequestID: e.passage.RequestID,
 	})
-}
-
-// requestBody gives each read of a caller's body a time limit of its own, and
-// remembers why it could not be read.
-type requestBody struct {
-	io.ReadCloser
-	limits *limits
-	fault  atomic.Pointer[error] // the transport may still read when it has given up
-}
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	_ = b.limits.control.SetReadDeadline(time.Now().Add(b.limits.idle))
-	n, err := b.ReadCloser.Read(p)
-	if err != nil || b.limits.streams {
-		// At the end the server goes on watching whether the caller is still there.
-		_ = b.limits.control.SetReadDeadline(time.Time{})
-	}
-	if err != nil && err != io.EOF {
-		b.fault.Store(&err)
-	}
-	return n, err
-}
-
-// responseWriter gives each write of an answer a time limit of its own.
-type responseWriter struct {
-	http.ResponseWriter
-	limits limits
-}
-
-// Unwrap is for [http.ResponseController].
-func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *responseWriter) WriteHeader(status int) {
-	w.limits.beginWrite()
-	w.ResponseWriter.WriteHeader(status)
-	w.limits.endWrite()
-}
-
-func (w *responseWriter) Write(p []byte) (int, error) {
-	w.limits.beginWrite()
-	n, err := w.ResponseWriter.Write(p)
-	w.limits.endWrite()
-	return n, err
-}
-
-// limits are the time limits of one request. The server's own are for its own short
-// answers, and would cut a stream.
-type limits struct {
-	control http.ResponseController
-	idle    time.Duration
-	// streams says that the connection has streams (HTTP/2), which are reset when a
-	// deadline passes, even while nothing is read or written.
-	streams bool
-	// written is when the time limit of writing was last set.
-	written time.Time
-}
-
-func newLimits(w http.ResponseWriter, r *http.Request, idle time.Duration) limits {
-	l := limits{control: *http.NewResponseController(w), idle: idle, streams: r.ProtoMajor > 1}
-	_ = l.control.SetReadDeadline(time.Time{})
-	if l.streams {
-		_ = l.control.SetWriteDeadline(time.Time{})
-	}
-	return l
-}
-
-// beginWrite sets the time limit of a write. On a connection without streams it is not
-// set for each, which costs as much as the write of a small answer to a buffer: a
-// write may have a sixteenth of it less.
-func (l *limits) beginWrite() {
-	now := time.Now()
-	if !l.streams && now.Sub(l.written) < l.idle/16 {
-		return
-	}
-	l.written = now
-	_ = l.control.SetWriteDeadline(now.Add(l.idle))
-}
-
-func (l *limits) endWrite() {
-	if l.streams {
-		_ = l.control.SetWriteDeadline(time.Time{})
-	}
 }
