@@ -27,6 +27,8 @@ type Options struct {
 	Assertions interface {
 		Assert(token.Assertion) (string, error)
 	}
+	// Observe is told what happens, while the request waits; nil for nobody.
+	Observe func(Event)
 	// Logger gets a line for each upstream that failed; nil discards.
 	Logger *slog.Logger
 }

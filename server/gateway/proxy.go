@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/policy"
@@ -33,6 +34,11 @@ type exchange struct {
 	body   *requestBody
 	writer responseWriter
 	proxy  httputil.ReverseProxy
+
+	began time.Time
+	// ended: the exchange's outcome was told; passing: an answer has begun and not
+	// ended; upgraded: it is a connection now.
+	ended, passing, upgraded bool
 
 	ownRoom [4]field   // for those of most answers
 	values  [10]string // of the headers that the upstream gets, the first set of them
@@ -73,8 +79,11 @@ func (g *Gateway) Proxy(next http.Handler) http.Handler {
 }
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage, u *policy.Upstream) {
-	e := &exchange{gateway: g, upstream: u, passage: p}
-	refuse := func(status int, detail string) { e.refuse(w, status, detail) }
+	e := &exchange{gateway: g, upstream: u, passage: p, began: time.Now()}
+	refuse := func(status int, detail string) {
+		e.ends(Refused, 0)
+		e.refuse(w, status, detail)
+	}
 	var err error
 	if e.told, err = tell(r.Context(), p); err != nil {
 		g.untold(p, err, refuse)
@@ -85,7 +94,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 		return
 	}
 	if r.ContentLength > u.MaxBody {
-		e.refuse(w, http.StatusRequestEntityTooLarge, "send a smaller body")
+		refuse(http.StatusRequestEntityTooLarge, "send a smaller body")
 		return
 	}
 	e.own = e.ownRoom[:0]
@@ -125,7 +134,9 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 		Rewrite: e.rewrite, Transport: e, ModifyResponse: e.modifyResponse, ErrorHandler: e.fail,
 		BufferPool: &g.buffers, ErrorLog: g.errorLog,
 	}
+	defer e.leave()
 	e.proxy.ServeHTTP(&e.writer, r)
+	e.passing = false
 	// The server still writes the end of the answer, perhaps long after its last part.
 	e.writer.limits.beginWrite()
 	e.writer.limits.endWrite()
@@ -213,6 +224,7 @@ func (e *exchange) modifyResponse(answer *http.Response) error {
 	if e.body != nil {
 		e.body.answered.Store(true)
 	}
+	e.answered(answer.StatusCode)
 	for _, own := range e.own {
 		if own.name == "Vary" {
 			answer.Header[own.name] = append(own.values[:len(own.values):len(own.values)], answer.Header[own.name]...)
@@ -247,12 +259,15 @@ func (e *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if e.body != nil {
 		if fault := e.body.fault.Load(); fault != nil {
+			outcome := Refused
+			defer func() { e.ends(outcome, 0) }()
 			switch tooLarge := (*http.MaxBytesError)(nil); {
 			case errors.As(*fault, &tooLarge):
 				e.refuse(w, http.StatusRequestEntityTooLarge, "send a smaller body")
 			case errors.Is(*fault, os.ErrDeadlineExceeded):
 				e.refuse(w, http.StatusRequestTimeout, "the body did not come in time")
 			default: // the caller has gone
+				outcome = Aborted
 				panic(http.ErrAbortHandler)
 			}
 			return
@@ -260,18 +275,20 @@ func (e *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	cause := context.Cause(r.Context())
 	if cause != nil && cause != errNotTaken {
+		e.ends(Aborted, 0)
 		panic(http.ErrAbortHandler) // nobody is there to be answered
 	}
-	status, detail := http.StatusBadGateway, "the service behind could not be reached; try again later"
+	status, outcome, detail := http.StatusBadGateway, Unreachable, "the service behind could not be reached; try again later"
 	switch timeout := net.Error(nil); {
 	case cause == errNotTaken:
 		err = cause
 		fallthrough
 	case errors.As(err, &timeout) && timeout.Timeout():
-		status, detail = http.StatusGatewayTimeout, "the service behind did not answer in time; try again later"
+		status, outcome, detail = http.StatusGatewayTimeout, TimedOut, "the service behind did not answer in time; try again later"
 	case errors.Is(err, errBadAnswer):
 		detail = "the service behind gave no proper answer; try again later"
 	}
+	e.ends(outcome, 0)
 	e.gateway.o.Logger.LogAttrs(r.Context(), slog.LevelError, "upstream failed", slog.String("upstream", e.upstream.Name),
 		slog.String("route", e.passage.Request.Route), slog.Int("status", status), slog.Any("error", err),
 		slog.String("request_id", e.passage.RequestID))

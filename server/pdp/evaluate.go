@@ -143,6 +143,7 @@ func (a *API) decideItem(c *call, i item, defaults parts) (decision, error) {
 	if err == nil {
 		return a.decide(c, q)
 	}
+	c.count(false)
 	d := decision{}
 	if wantsReasons(whole.context) {
 		d.Context = map[string]any{"reasons": []authz.Reason{{Code: "incomplete", Message: err.Error()}}}
@@ -156,6 +157,7 @@ func (a *API) decide(c *call, q *authz.AccessRequest) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
+	c.count(access.Allow)
 	a.logDecision(c, q, &access)
 	d := decision{Decision: access.Allow, Context: access.Context}
 	if wantsReasons(q.Context) && len(access.Reasons) > 0 {

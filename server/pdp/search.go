@@ -111,6 +111,7 @@ func (a *API) search(c *call, kind searchKind) (any, error) {
 			return nil, err
 		}
 		asked++
+		c.count(access.Allow)
 		if access.Allow {
 			if len(answer.Results) == page.limit {
 				next = page.token(last)
