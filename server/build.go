@@ -88,7 +88,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	}
 	s.gateway = gateway.New(gateway.Options{
 		TrustedProxies: proxies, Issuer: s.issuer, Assertions: s.keyring, Logger: s.logger,
-		Observe: s.metrics.doors.observeGateway,
+		Headers: s.cfg.PolicyHeaders, Observe: s.metrics.doors.observeGateway,
 	})
 	protected := door.Wrap(s.gateway.Proxy(headAsGet(limitBody(routes))))
 	return s.gateway.ForwardAuth(door.Wrap, tokens.AtIssuer(protected, pdp.Paths()...)), nil

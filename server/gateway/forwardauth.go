@@ -8,6 +8,7 @@ import (
 
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/problem"
+	"github.com/stagedoor/stagedoor/server/route"
 )
 
 // ForwardAuthPath is where other proxies ask. Below it they may append the path of
@@ -158,9 +159,8 @@ func isMethod(s string) bool {
 
 // isHost reports whether a text can be a Host header's one value.
 func isHost(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._~:[]%", c))
-	})
+	_, err := route.ParseHost(s)
+	return s != "" && err == nil
 }
 
 func refuse(w http.ResponseWriter, status int, detail string) {

@@ -27,6 +27,9 @@ type Options struct {
 	Assertions interface {
 		Assert(token.Assertion) (string, error)
 	}
+	// Headers names the request headers that the policy sees, as those of
+	// [gate.Options]: an upstream gets these as they were seen.
+	Headers []string
 	// Observe is told what happens, while the request waits; nil for nobody.
 	Observe func(Event)
 	// Logger gets a line for each upstream that failed; nil discards.
@@ -39,6 +42,7 @@ type Gateway struct {
 	o        Options
 	buffers  buffers
 	errorLog *log.Logger
+	seen     []string // Options.Headers that are passed on, canonical
 
 	// mu guards transports: one for each pair of timeouts, so that a reload keeps
 	// the connections.
@@ -59,7 +63,7 @@ func New(o Options) *Gateway {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{o: o, transports: map[timeouts]*http.Transport{}}
+	g := &Gateway{o: o, seen: endToEnd(o.Headers), transports: map[timeouts]*http.Transport{}}
 	g.errorLog = slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)
 	g.life, g.end = context.WithCancel(context.Background())
 	return g
@@ -80,6 +84,9 @@ func (g *Gateway) Close() {
 // maxIdlePerHost is how many connections to an upstream are kept while idle.
 const maxIdlePerHost = 256
 
+// maxAnswerHeader bounds the header of an upstream's answer, in bytes.
+const maxAnswerHeader = 1 << 20
+
 // transport is what reaches an upstream.
 func (g *Gateway) transport(u *policy.Upstream) *http.Transport {
 	key := timeouts{u.ConnectTimeout, u.ResponseTimeout}
@@ -99,9 +106,11 @@ func (g *Gateway) transport(u *policy.Upstream) *http.Transport {
 		TLSHandshakeTimeout:   key.connect,
 		ResponseHeaderTimeout: key.response,
 		ExpectContinueTimeout: time.Second,
-		MaxIdleConnsPerHost:   maxIdlePerHost,
-		IdleConnTimeout:       90 * time.Second,
-		ForceAttemptHTTP2:     true,
+		// Go's own is ten times that, for each request at once.
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		IdleConnTimeout:        90 * time.Second,
+		ForceAttemptHTTP2:      true,
 		// The upstream is asked for what the caller asked for. No Proxy: an
 		// environment variable doesn't say where requests go.
 		DisableCompression: true,

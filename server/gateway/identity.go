@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/stagedoor/stagedoor/server/authz"
@@ -113,28 +114,58 @@ func (g *Gateway) decisionHeaders(p *gate.Passage, set func(name string, values 
 
 // strip removes from a request whatever an upstream could take for ours: what we
 // say, what proxies say, and what changes method or path behind the policy's back,
-// in any spelling that some program reads as the same name.
-func strip(header http.Header, declared []string) {
+// in any spelling that some program reads as the same name. Of the headers that the
+// policy has seen it leaves those that it has seen, and no other spelling.
+func (g *Gateway) strip(header http.Header, declared []string) {
 	for name := range header {
-		if spoofs(name, declared) {
+		if spoofs(name, declared, g.seen) {
 			delete(header, name)
 		}
 	}
+}
+
+// pass sees to it that an upstream gets the headers that the policy has seen: the
+// caller may name any of them in Connection, and it would be gone.
+func (g *Gateway) pass(out, in http.Header) {
+	for _, name := range g.seen {
+		if values := in[name]; values != nil {
+			out[name] = values
+		}
+	}
+}
+
+// endToEnd are the canonical names among those that the policy sees, without those
+// that belong to the connection.
+func endToEnd(names []string) []string {
+	var seen []string
+	for _, name := range names {
+		switch name = http.CanonicalHeaderKey(name); name {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		default:
+			seen = append(seen, name)
+		}
+	}
+	return seen
 }
 
 // stripped are the names that are removed from every request, as appendPlain
 // writes them.
 var stripped = map[string]bool{
 	"x-auth-subject": true, "x-auth-scopes": true, "x-auth-roles": true, "x-auth-decision-id": true, "x-auth-assertion": true,
-	"x-decision-id": true, "x-request-id": true, "x-real-ip": true,
+	"x-decision-id": true, "x-request-id": true,
+	// Who asks, and from where, according to some proxy.
+	"remote-user": true, "x-remote-user": true, "x-real-ip": true, "client-ip": true, "x-client-ip": true,
+	"true-client-ip": true, "x-cluster-client-ip": true,
 	// Where the request went, according to some proxy.
 	"forwarded": true, "x-forwarded": true, "x-original-uri": true, "x-original-url": true, "x-original-method": true,
-	"x-original-host": true, "x-rewrite-url": true,
+	"x-original-host": true, "x-rewrite-url": true, "x-envoy-original-path": true, "x-host": true,
 	// Another method than the one that was decided.
 	"x-http-method-override": true, "x-http-method": true, "x-method-override": true,
+	// CGI makes of it where the program's own requests go.
+	"proxy": true,
 }
 
-func spoofs(name string, declared []string) bool {
+func spoofs(name string, declared, seen []string) bool {
 	switch name { // the usual ones, without a look at their letters
 	case "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Content-Length", "Content-Type", "Cookie", "User-Agent":
 		return false
@@ -144,12 +175,11 @@ func spoofs(name string, declared []string) bool {
 	if stripped[string(text)] || bytes.HasPrefix(text, []byte("x-forwarded-")) {
 		return true
 	}
-	for _, d := range declared {
-		if len(d) == len(text) && string(appendPlain(text, d)[len(text):]) == string(text) {
-			return true
-		}
+	same := func(other string) bool {
+		return len(other) == len(text) && string(appendPlain(text, other)[len(text):]) == string(text)
 	}
-	return false
+	return slices.ContainsFunc(declared, same) ||
+		slices.ContainsFunc(seen, func(other string) bool { return other != name && same(other) })
 }
 
 // appendPlain appends a name in lower case, with a hyphen for whatever is neither

@@ -93,6 +93,11 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 		g.untold(p, err, refuse)
 		return
 	}
+	if r.Method == http.MethodConnect {
+		// What follows its answer would be a tunnel, on a connection that others get next.
+		refuse(http.StatusBadRequest, "CONNECT is not for paths")
+		return
+	}
 	if r.ContentLength > u.MaxBody {
 		refuse(http.StatusRequestEntityTooLarge, "send a smaller body")
 		return
@@ -104,7 +109,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 	clear(w.Header())
 
 	e.writer = responseWriter{ResponseWriter: w, limits: newLimits(w, r, u.IdleTimeout)}
-	upgrades, refuses := wantsWebSocket(r.Header)
+	upgrades, refuses := wantsWebSocket(r)
 	if upgrades {
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
@@ -149,10 +154,11 @@ func (e *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // wantsWebSocket reports whether a request asks to be upgraded to a WebSocket; or to
 // something else, which is not passed on (RFC 9110 section 7.8 allows that): with h2c
-// the caller could send the upstream requests that nobody decides.
-func wantsWebSocket(header http.Header) (upgrades, refuses bool) {
-	values := header["Upgrade"]
-	upgrades = len(values) == 1 && strings.EqualFold(values[0], "websocket")
+// the caller could send the upstream requests that nobody decides. A request for a
+// WebSocket has no body (RFC 6455 section 4.1).
+func wantsWebSocket(r *http.Request) (upgrades, refuses bool) {
+	values := r.Header["Upgrade"]
+	upgrades = len(values) == 1 && strings.EqualFold(values[0], "websocket") && !hasBody(r)
 	return upgrades, len(values) > 0 && !upgrades
 }
 
@@ -169,9 +175,12 @@ func (e *exchange) rewrite(r *httputil.ProxyRequest) {
 	}
 
 	out.Header.Del("Http2-Settings")
+	// Some programs don't read such a body, and take it for a request on the connection.
+	out.Close = e.body != nil && !takesBody(out.Method)
 	// Some programs take trailers for headers.
 	out.Trailer = nil
-	strip(out.Header, e.passage.Snapshot.DecisionHeaders())
+	e.gateway.pass(out.Header, r.In.Header)
+	e.gateway.strip(out.Header, e.passage.Snapshot.DecisionHeaders())
 	if u.RemoveToken {
 		out.Header.Del("Authorization")
 	}
@@ -186,6 +195,16 @@ func (e *exchange) rewrite(r *httputil.ProxyRequest) {
 		}
 	}
 	e.gateway.decisionHeaders(e.passage, func(name string, values []string) { out.Header[name] = values })
+}
+
+// takesBody reports whether a method's requests have a body with a meaning (RFC 9110
+// section 9.3).
+func takesBody(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodDelete, http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return false
+	}
+	return true
 }
 
 // forwarded says where the request came from. What came in is believed of trusted
@@ -266,6 +285,8 @@ func (e *exchange) fail(w http.ResponseWriter, r *http.Request, err error) {
 				e.refuse(w, http.StatusRequestEntityTooLarge, "send a smaller body")
 			case errors.Is(*fault, os.ErrDeadlineExceeded):
 				e.refuse(w, http.StatusRequestTimeout, "the body did not come in time")
+			case e.body.malformed(*fault):
+				e.refuse(w, http.StatusBadRequest, "the body is not framed as RFC 9112 section 7.1 has it")
 			default: // the caller has gone
 				outcome = Aborted
 				panic(http.ErrAbortHandler)

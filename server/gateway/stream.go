@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,13 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		b.turn.Reset(b.patience)
 	}
 	return n, err
+}
+
+// malformed reports whether a body could not be read for what was sent, and not for
+// the connection's end.
+func (b *requestBody) malformed(fault error) bool {
+	var lost net.Error
+	return !b.limits.streams && !errors.Is(fault, io.ErrUnexpectedEOF) && !errors.As(fault, &lost)
 }
 
 // responseWriter gives each write of an answer a time limit of its own.
