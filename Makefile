@@ -73,7 +73,7 @@ fuzz: ## Fuzz each parser of strangers' input for FUZZTIME (default 20s)
 		done; done
 
 .PHONY: bench
-bench: build ## Measure everything, and write docs/benchmarks.md (needs wrk; about 25 minutes)
+bench: build ## Measure everything, and write docs/benchmarks.md (needs wrk and nginx; about 30 minutes)
 	$(GO) run ./bench
 
 .PHONY: bench-peers

@@ -7,7 +7,8 @@
 --   post    the same body all the time
 --
 -- The directory has the files tokens and paths (one a line), sequence (pairs of
--- their numbers) and body, where the mode needs them.
+-- their numbers), body, and headers (further ones, one a line), where the mode needs
+-- them.
 
 local threads = {}
 
@@ -22,6 +23,14 @@ local function lines(name)
     list[#list + 1] = line
   end
   return list
+end
+
+local function exists(name)
+  local file = io.open(name)
+  if file then
+    file:close()
+  end
+  return file ~= nil
 end
 
 local function slurp(name)
@@ -47,7 +56,11 @@ function init(args)
   local tokens, paths = lines(dir .. "/tokens"), lines(dir .. "/paths")
   local from = " HTTP/1.1" .. host .. "\r\nAuthorization: Bearer "
   if mode == "same" then
-    local whole = "GET " .. paths[1] .. from .. tokens[1] .. "\r\n\r\n"
+    local whole = "GET " .. paths[1] .. from .. tokens[1] .. "\r\n"
+    if exists(dir .. "/headers") then
+      whole = whole .. table.concat(lines(dir .. "/headers"), "\r\n") .. "\r\n"
+    end
+    whole = whole .. "\r\n"
     request = function() return whole end
   elseif mode == "each" then
     local start = "GET " .. paths[1] .. from

@@ -51,7 +51,13 @@ func (b *bench) versions(ctx context.Context) []version {
 	// wrk says its version, and then exits with 1.
 	output, _ := exec.CommandContext(ctx, "wrk", "-v").CombinedOutput()
 	wrk, _, _ := strings.Cut(string(output), " [")
-	return append(found, version{"wrk", strings.TrimPrefix(wrk, "wrk ")})
+	found = append(found, version{"wrk", strings.TrimPrefix(wrk, "wrk ")})
+	if program, err := findNginx(); err == nil {
+		output, _ := exec.CommandContext(ctx, program, "-v").CombinedOutput()
+		_, number, _ := strings.Cut(strings.TrimSpace(string(output)), "nginx/")
+		found = append(found, version{"nginx", number})
+	}
+	return found
 }
 
 const (

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -33,6 +34,7 @@ func run(ctx context.Context, args []string, stdout, progress io.Writer) error {
 	peers := flags.Bool("peers", false, "measure the peers (Casbin, cedar-go, the article's application) instead")
 	render := flags.Bool("render", false, "only write docs/benchmarks.md anew from bench/results")
 	only := flags.String("only", "", "run only these sections, separated by commas, and write no file: "+strings.Join(sectionNames(), ", "))
+	keepOnly := flags.Bool("keep", false, "with -only: put these sections beside the others in bench/results, and write docs/benchmarks.md")
 	output := flags.String("output", "text", "what to print at the end: text (the page's tables) or json")
 	flags.IntVar(&size.Rounds, "rounds", size.Rounds, "interleaved rounds; figures are their medians")
 	flags.DurationVar(&size.Duration, "duration", size.Duration, "length of one measurement by wrk, in whole seconds")
@@ -66,12 +68,15 @@ func run(ctx context.Context, args []string, stdout, progress io.Writer) error {
 			}
 		}
 	}
+	if *keepOnly && (*only == "" || *smoke || *peers) {
+		return errors.New("-keep belongs to -only, and not to -smoke or -peers")
+	}
 	b, err := newBench(ctx, root, size, progress)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	write := !*smoke && *only == ""
+	write := !*smoke && (*only == "" || *keepOnly)
 
 	if *peers {
 		result, err := b.measurePeers(ctx)
@@ -93,10 +98,7 @@ func run(ctx context.Context, args []string, stdout, progress io.Writer) error {
 		return err
 	}
 	if write {
-		if err := keep(root, mainFile, result); err != nil {
-			return err
-		}
-		if err := writePage(root); err != nil {
+		if err := keepMain(root, result, wanted); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,8 @@ type process struct {
 	log   string // the file of what it prints
 	cmd   *exec.Cmd
 	ended chan struct{}
+	// beside are others that answer with it: their processor time is part of its.
+	beside []*process
 }
 
 // patience is how long a server may take to answer.
@@ -32,6 +34,7 @@ const patience = 30 * time.Second
 type launch struct {
 	name string
 	argv func(addr string) []string
+	addr string   // HOST:PORT to listen on; empty: a free port
 	dir  string   // to run in; empty: here
 	env  []string // beside the environment's
 }
@@ -66,9 +69,12 @@ func (b *bench) start(ctx context.Context, l launch) (*process, error) {
 
 // spawn starts a server without waiting for it.
 func (b *bench) spawn(l launch) (*process, error) {
-	addr, err := freeAddress()
-	if err != nil {
-		return nil, err
+	addr := l.addr
+	if addr == "" {
+		var err error
+		if addr, err = freeAddress(); err != nil {
+			return nil, err
+		}
 	}
 	log, err := os.CreateTemp(b.dir, l.name+"-*.log")
 	if err != nil {
@@ -116,9 +122,13 @@ func (p *process) lastWords() string {
 	return string(text[max(0, len(text)-2_000):])
 }
 
-// family is the process and all that it has started.
+// family is the process and all that it has started, and those beside it.
 func (p *process) family() []int {
-	return descendants(p.cmd.Process.Pid)
+	family := descendants(p.cmd.Process.Pid)
+	for _, other := range p.beside {
+		family = append(family, other.family()...)
+	}
+	return family
 }
 
 func descendants(pid int) []int {
@@ -138,7 +148,7 @@ func descendants(pid int) []int {
 	return family
 }
 
-// cpu is the processor time that the process and its children have used.
+// cpu is the processor time that the process and its family have used.
 func (p *process) cpu() (time.Duration, error) {
 	var total time.Duration
 	for _, pid := range p.family() {

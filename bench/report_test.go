@@ -149,3 +149,44 @@ func TestThePageSaysWhatSpeaksAgainstQuotingIt(t *testing.T) {
 		})
 	}
 }
+
+// TestASectionByItselfLeavesTheOthers: what was measured before stays, and the page
+// says which part is from another run.
+func TestASectionByItselfLeavesTheOthers(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "docs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 28, 17, 0, 0, 0, time.UTC)
+	part := &result{Taken: now, Size: size{Rounds: 7}, Gateway: []row{{Name: rowGateway, Samples: []sample{{RPS: 1}}}}, Versions: []version{{ourName, "abcdef0"}}}
+	if err := keepMain(root, part, []string{"gateway"}); err == nil {
+		t.Error("a part was kept without a whole")
+	}
+	whole := &result{Taken: now.Add(-time.Hour), Size: size{Rounds: 7}, Start: &startResult{Accounts: 12}, Gateway: []row{{Name: "an old row", Samples: []sample{{}}}}}
+	if err := keepMain(root, whole, sectionNames()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is replaced
+		if err := keepMain(root, part, []string{"gateway"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := kept[result](root, mainFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Start == nil || !got.Taken.Equal(whole.Taken) || len(got.Gateway) != 1 || got.Gateway[0].Name != rowGateway || len(got.Later) != 1 {
+		t.Errorf("kept %+v", got)
+	}
+	page, err := os.ReadFile(filepath.Join(root, pageFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "The section **gateway** was measured by itself. Taken 2026-11-28 17:00 UTC"; strings.Count(string(page), want) != 1 {
+		t.Errorf("the page lacks %q:\n%s", want, page)
+	}
+	part.Size.Rounds = 3
+	if err := keepMain(root, part, []string{"gateway"}); err == nil {
+		t.Error("a part of another size was kept")
+	}
+}

@@ -131,22 +131,25 @@ func (b *bench) say(format string, args ...any) {
 	fmt.Fprintf(b.out, time.Now().Format("15:04:05 ")+format+"\n", args...)
 }
 
-// section is one part of a run.
+// section is one part of a run. take copies what it measures from one result to
+// another.
 type section struct {
 	name    string
 	measure func(*bench, context.Context, *result) error
+	take    func(to, from *result)
 }
 
 func sections() []section {
 	return []section{
-		{"stages", (*bench).stages},
-		{"growth", (*bench).growth},
-		{"http", (*bench).http},
-		{"profile", (*bench).profile},
-		{"latency", (*bench).latency},
-		{"reload", (*bench).reload},
-		{"logins", (*bench).logins},
-		{"start", (*bench).starts},
+		{"stages", (*bench).stages, func(to, from *result) { to.Stages, to.GoTests = from.Stages, from.GoTests }},
+		{"growth", (*bench).growth, func(to, from *result) { to.Growth = from.Growth }},
+		{"http", (*bench).http, func(to, from *result) { to.HTTP, to.Memory = from.HTTP, from.Memory }},
+		{"gateway", (*bench).gateway, func(to, from *result) { to.Gateway = from.Gateway }},
+		{"profile", (*bench).profile, func(to, from *result) { to.Profile = from.Profile }},
+		{"latency", (*bench).latency, func(to, from *result) { to.Latency = from.Latency }},
+		{"reload", (*bench).reload, func(to, from *result) { to.Reload = from.Reload }},
+		{"logins", (*bench).logins, func(to, from *result) { to.Logins = from.Logins }},
+		{"start", (*bench).starts, func(to, from *result) { to.Start = from.Start }},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -25,7 +26,12 @@ func TestSmoke(t *testing.T) {
 	page := filepath.Join("..", pageFile)
 	before, _ := os.ReadFile(page) // there need not be one
 	var stdout, progress bytes.Buffer
-	if err := run(t.Context(), []string{"-smoke", "-output", "json"}, &stdout, &progress); err != nil {
+	wanted := sectionNames()
+	_, noNginx := findNginx()
+	if noNginx != nil {
+		wanted = slices.DeleteFunc(wanted, func(name string) bool { return name == "gateway" })
+	}
+	if err := run(t.Context(), []string{"-smoke", "-output", "json", "-only", strings.Join(wanted, ",")}, &stdout, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}
 	var r result
@@ -53,6 +59,26 @@ func TestSmoke(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
+	t.Run("gateway", func(t *testing.T) {
+		if noNginx != nil {
+			if os.Getenv("STAGEDOOR_TEST_ALL") == "1" {
+				t.Fatal(noNginx)
+			}
+			t.Skip(noNginx)
+		}
+		for _, name := range []string{rowNginx, rowProxy, rowGateway, rowAuthRequest, rowForwardAuth} {
+			if len(samplesOf(r.Gateway, name)) == 0 {
+				t.Errorf("nothing was measured of %s", name)
+			}
+		}
+		judged := slices.DeleteFunc(slices.Clone(r.Verdicts), func(v verdict) bool { return !strings.HasPrefix(v.What, "gateway, authorised") })
+		if len(judged) != 2 || judged[0].Even == "" {
+			t.Errorf("the gateway is judged as %+v", judged)
+		}
+		if !strings.Contains(renderMain(&r), "### In front of another service") {
+			t.Error("the page lacks the gateway")
+		}
+	})
 	if after, _ := os.ReadFile(page); !bytes.Equal(before, after) {
 		t.Error("the page was written")
 	}

@@ -75,15 +75,16 @@ func verdicts(r *result) []verdict {
 	add := func(what string, value float64, must, aim bound, format func(float64) string) {
 		all = append(all, judge(what, value, must, aim, format))
 	}
+	measured := slices.Concat(r.HTTP, r.Gateway)
 	// compare judges the quotient of two rows, and shows that to a third beside it.
 	compare := func(what, over, under, even string, of func(sample) float64, must, aim bound) {
-		above := samplesOf(r.HTTP, over)
-		value, found := perRound(above, samplesOf(r.HTTP, under), of)
+		above := samplesOf(measured, over)
+		value, found := perRound(above, samplesOf(measured, under), of)
 		if !found {
 			return
 		}
 		add(what, value, must, aim, plain)
-		if value, found := perRound(above, samplesOf(r.HTTP, even), of); found {
+		if value, found := perRound(above, samplesOf(measured, even), of); found {
 			all[len(all)-1].Even = plain(value)
 		}
 	}
@@ -105,6 +106,8 @@ func verdicts(r *result) []verdict {
 	}
 	all = append(all, growthVerdicts(r.Growth)...)
 	compare("warm ÷ `opa run --server`", rowWarm, rowOPA, rowOPA+evenly, rateOf, least(5), least(7))
+	compare("gateway, authorised ÷ bare httputil.ReverseProxy", rowGateway, rowProxy, rowProxy+evenly, rateOf, least(0.80), bound{})
+	compare("gateway, authorised ÷ nginx's proxy_pass", rowGateway, rowNginx, "", rateOf, bound{}, least(0.50))
 	if r.Start != nil {
 		add(fmt.Sprintf("start to first decision, %d accounts", r.Start.Accounts), float64(r.Start.Median), most(100e6), most(50e6), millis)
 		add("memory idle", float64(r.Start.IdleResident), most(50e6), bound{}, megabytes)

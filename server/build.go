@@ -44,7 +44,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	tokens.Register(routes)
 	s.registerHealth(routes)
 	s.newAdmin().Register(routes)
-	pdp.New(pdp.Options{URL: s.issuer, Logger: s.logger}).Register(routes)
+	pdp.New(pdp.Options{URL: s.issuer, Logger: s.logger, Observe: s.metrics.doors.observeAccess}).Register(routes)
 	if err := apidoc.Register(routes, s.cfg.Demo); err != nil {
 		return nil, err
 	}
@@ -86,6 +86,7 @@ func (s *Server) build(ctx context.Context) (http.Handler, error) {
 	}
 	s.gateway = gateway.New(gateway.Options{
 		TrustedProxies: proxies, Issuer: s.issuer, Assertions: s.keyring, Logger: s.logger,
+		Headers: s.cfg.PolicyHeaders, Observe: s.metrics.doors.observeGateway,
 	})
 	protected := door.Wrap(s.gateway.Proxy(headAsGet(limitBody(routes))))
 	return s.gateway.ForwardAuth(door.Wrap, tokens.AtIssuer(protected, pdp.Paths()...)), nil

@@ -294,12 +294,16 @@ func (c *Config) trustedProxies() ([]netip.Prefix, error) {
 	prefixes := make([]netip.Prefix, 0, len(c.TrustedProxies))
 	for _, text := range c.TrustedProxies {
 		if addr, err := netip.ParseAddr(text); err == nil {
+			addr = addr.Unmap()
 			prefixes = append(prefixes, netip.PrefixFrom(addr, addr.BitLen()))
 			continue
 		}
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
 			return nil, &ConfigError{Option: "trusted-proxies", Value: text, Err: fmt.Errorf("%q is not an address or a CIDR range, such as 10.0.0.0/8", text)}
+		}
+		if addr := prefix.Addr(); addr.Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(addr.Unmap(), prefix.Bits()-96) // addresses are compared so
 		}
 		prefixes = append(prefixes, prefix.Masked())
 	}

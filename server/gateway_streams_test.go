@@ -3,20 +3,16 @@ package server_test
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/stagedoor/stagedoor/server"
 )
 
 func TestGatewayWhenTheUpstreamFails(t *testing.T) {
@@ -200,30 +196,3 @@ func (m *measured) count(n int) (int, error) {
 }
 func (m *measured) Read(p []byte) (int, error)  { clear(p); return m.count(len(p)) }
 func (m *measured) Write(p []byte) (int, error) { return m.count(len(p)) }
-
-func TestGatewayOverHTTP2(t *testing.T) {
-	up := newUpstream(t)
-	certificate := httptest.NewUnstartedServer(nil)
-	certificate.StartTLS()
-	defer certificate.Close()
-	dir := t.TempDir()
-	writePair(t, dir, certificate.TLS.Certificates[0])
-	s, _ := behind(t, up.URL, "", func(c *server.Config) {
-		c.TLSCert, c.TLSKey = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	})
-	client := &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
-	}}
-	response, err := client.Post(s.URL()+"/shop/echo", "text/plain", strings.NewReader("hello"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, _ := io.ReadAll(response.Body)
-	if response.ProtoMajor != 2 || string(body) != "hello" {
-		t.Errorf("%s %d %q", response.Proto, response.StatusCode, body)
-	}
-	if got := up.take()[0]; got.Header.Get("X-Forwarded-Proto") != "https" || got.Header.Get("X-Request-Id") == "" {
-		t.Errorf("%v", got.Header)
-	}
-}

@@ -78,6 +78,7 @@ const gatewayRoutes = `
     GET: {public: true}
     POST: {public: true}
     PUT: {public: true}
+    CONNECT: {public: true}
   /private/{path...}: {upstream: shop, GET: {scopes: [items:read]}, DELETE: {roles: [admin]}}
   /admin: {upstream: shop, GET: {roles: [admin]}}
 `

@@ -29,6 +29,7 @@ type metrics struct {
 	// lastFailure is when a policy was last refused, in nanoseconds since 1970; 0
 	// for never.
 	lastFailure atomic.Int64
+	doors       *doorMetrics
 }
 
 func newMetrics() *metrics {
@@ -46,6 +47,7 @@ func newMetrics() *metrics {
 		denied:  requests.WithLabelValues("deny"),
 		failed:  requests.WithLabelValues("error"),
 	}
+	m.doors = newDoorMetrics(m.registry)
 	m.registry.MustRegister(requests, m.tokens, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
 	return m

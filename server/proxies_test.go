@@ -138,7 +138,7 @@ func testBehind(t *testing.T, startProxy func(t *testing.T, stagedoor, up string
 		return send(t, address, method+" "+target+" HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n"+headers+"\r\n")
 	}
 	bearer := "Authorization: Bearer " + carol + "\r\n"
-	spoofed := "X-Auth-Subject: root\r\nX_Auth_Subject: root\r\nx_auth_roles: admin\r\nX-Auth-Roles: admin\r\nX-Auth-Scopes: all\r\nX-Auth-Decision-Id: 1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\n"
+	spoofed := "X-Auth-Subject: root\r\nX_Auth_Subject: root\r\nX.Auth.Subject: root\r\nx_auth_roles: admin\r\nX-Auth-Roles: admin\r\nX-Auth-Scopes: all\r\nX-Auth-Decision-Id: 1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\n"
 
 	response, body := get("GET", "/private/a%20b?x=1", bearer+spoofed)
 	if response.StatusCode != 200 || body != "/private/a%20b?x=1" {
@@ -179,6 +179,19 @@ func testBehind(t *testing.T, startProxy func(t *testing.T, stagedoor, up string
 	}
 	if seen := up.take(); len(seen) != 0 {
 		t.Errorf("%d refused requests reached the upstream", len(seen))
+	}
+	// In Connection a caller may name what a proxy then removes; ours must not be lost.
+	hops := "Connection: X-Auth-Subject, X-Auth-Scopes, X-Auth-Roles, X-Auth-Decision-Id, X-Forwarded-Uri, X-Forwarded-Method, X-Forwarded-Host, X-Original-URI, X-Original-Method, Host\r\n"
+	if response, _ = get("GET", "/private/x", bearer+hops); response.StatusCode != 200 {
+		t.Errorf("with Connection: %d", response.StatusCode)
+	}
+	if response, _ = get("DELETE", "/private/x", bearer+hops); response.StatusCode != 403 {
+		t.Errorf("with Connection, refused: %d", response.StatusCode)
+	}
+	for _, r := range up.take() {
+		if h := r.Header; r.Method != "GET" || h.Get("X-Auth-Subject") == "" || h.Get("X-Auth-Roles") != "client" || h.Get("X-Auth-Scopes") != "items:read" || h.Get("X-Auth-Decision-Id") == "" {
+			t.Errorf("%s, told %v", r.Method, h)
+		}
 	}
 	t.Run("paths", func(t *testing.T) { sendPaths(t, s, up, address, exact) })
 }

@@ -33,32 +33,15 @@ func main() {
 }
 
 func run() error {
-	kind := flag.String("kind", "gin", "what serves: gin or nethttp")
+	kind := flag.String("kind", "gin", "what serves: gin, nethttp or proxy")
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
 	file := flag.String("items", "", "JSON file with the list of items to serve")
+	upstream := flag.String("upstream", "", "URL to which a proxy passes requests on")
 	flag.Parse()
 
-	var list []item
-	text, err := os.ReadFile(*file)
+	handler, err := handlerOf(*kind, *file, *upstream)
 	if err != nil {
-		return fmt.Errorf("reading the items: %w", err)
-	}
-	if err := json.Unmarshal(text, &list); err != nil {
-		return fmt.Errorf("reading the items in %s: %w", *file, err)
-	}
-	items := make(map[string]item, len(list))
-	for _, it := range list {
-		items[it.ID] = it
-	}
-
-	var handler http.Handler
-	switch *kind {
-	case "gin":
-		handler = overGin(items)
-	case "nethttp":
-		handler = overNetHTTP(items)
-	default:
-		return fmt.Errorf("-kind is gin or nethttp, not %q", *kind)
+		return err
 	}
 	server := &http.Server{
 		Addr: *listen, Handler: handler,
@@ -66,6 +49,31 @@ func run() error {
 		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 	}
 	return server.ListenAndServe()
+}
+
+func handlerOf(kind, file, upstream string) (http.Handler, error) {
+	if kind == "proxy" {
+		return proxyTo(upstream)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading the items: %w", err)
+	}
+	var list []item
+	if err := json.Unmarshal(text, &list); err != nil {
+		return nil, fmt.Errorf("reading the items in %s: %w", file, err)
+	}
+	items := make(map[string]item, len(list))
+	for _, it := range list {
+		items[it.ID] = it
+	}
+	switch kind {
+	case "gin":
+		return overGin(items), nil
+	case "nethttp":
+		return overNetHTTP(items), nil
+	}
+	return nil, fmt.Errorf("-kind is gin, nethttp or proxy, not %q", kind)
 }
 
 const greeting = "Hello, admin!"

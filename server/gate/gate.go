@@ -132,6 +132,11 @@ func (v *visit) serve(next http.Handler) {
 		v.refuseTarget(err)
 		return
 	}
+	host, err := route.ParseHost(v.r.Host)
+	if err != nil {
+		v.refuseTarget(err)
+		return
+	}
 	if v.r.URL.EscapedPath() != target.Path || v.r.URL.RawQuery != target.RawQuery {
 		v.refuseRewritten()
 		return
@@ -140,7 +145,7 @@ func (v *visit) serve(next http.Handler) {
 		v.fail(errors.New("there is no policy"))
 		return
 	}
-	v.read(&target)
+	v.read(&target, host)
 	if err := v.decide(); err != nil {
 		v.fail(err)
 		return
@@ -196,8 +201,7 @@ func (v *visit) gather() error {
 }
 
 // read fills in what the question has from the request itself.
-func (v *visit) read(target *route.Target) {
-	host := route.Host(v.r.Host)
+func (v *visit) read(target *route.Target, host string) {
 	match, _ := v.snapshot.Match(host, target.Segments)
 	v.passage.ClientIP = v.gate.clientIP(v.r)
 	v.passage.Request = &v.question

@@ -10,10 +10,14 @@ import (
 
 // Question is what the policy would be asked about the request; it is not asked,
 // and nothing is answered. The request needs a RequestURI, as a server's has. A
-// target that is not canonical is a [*route.TargetError]: such a request never
+// target or Host that is not canonical is a [*route.TargetError]: such a request never
 // comes before the policy.
 func (g *Gate) Question(r *http.Request) (*authz.Request, error) {
 	target, err := route.ParseTarget(r.RequestURI)
+	if err != nil {
+		return nil, err
+	}
+	host, err := route.ParseHost(r.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +26,7 @@ func (g *Gate) Question(r *http.Request) (*authz.Request, error) {
 		return nil, errors.New("gate: there is no policy")
 	}
 	v.question.Now = g.o.Now()
-	v.read(&target)
+	v.read(&target, host)
 	if err := v.gather(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/problem"
+	"github.com/stagedoor/stagedoor/server/route"
 )
 
 // ForwardAuthPath is where other proxies ask. Below it they may append the path of
@@ -35,32 +36,44 @@ func (g *Gateway) ForwardAuth(wrap func(http.Handler) http.Handler, next http.Ha
 			next.ServeHTTP(w, r)
 			return
 		}
-		if below == "" || below[0] == '?' {
-			switch query := strings.TrimPrefix(below, "?"); {
-			case query == "mode=nginx":
-				w = &nginxWriter{ResponseWriter: w}
-			case query != "" && (r.Header[headerOriginalURI] != nil || r.Header[headerForwardedURI] == nil):
-				// Caddy, though, appends the query of the request that it describes.
-				refuse(w, http.StatusBadRequest, "the only parameter here is mode=nginx")
-				return
-			}
-			below = ""
+		answer := &questionWriter{ResponseWriter: w}
+		g.answer(answer, r, below, decide)
+		if g.o.Observe != nil {
+			g.o.Observe(Event{Kind: Question, Outcome: answer.outcome})
 		}
-		if !g.trusts(r.RemoteAddr) {
-			refuse(w, http.StatusForbidden, "only trusted proxies may ask; list this one's address in trusted-proxies")
-			return
-		}
-		described, err := describe(r, below)
-		if err != nil {
-			refuse(w, http.StatusBadRequest, err.Error())
-			return
-		}
-		// Whatever the answer, nothing that the caller made up stands in their place.
-		for _, name := range []string{headerSubject, headerScopes, headerRoles, headerAuthDecisionID} {
-			w.Header()[name] = []string{""}
-		}
-		decide.ServeHTTP(w, described)
 	})
+}
+
+// answer answers a question. What follows the path of questions is below.
+func (g *Gateway) answer(w *questionWriter, r *http.Request, below string, decide http.Handler) {
+	if below == "" || below[0] == '?' {
+		// Caddy appends the query of the request that it describes.
+		caddy := r.Header[headerForwardedURI] != nil && r.Header[headerOriginalURI] == nil
+		switch query := strings.TrimPrefix(below, "?"); {
+		case query == "" || caddy:
+		case query == "mode=nginx":
+			w.nginx = true
+		default:
+			refuse(w, http.StatusBadRequest, "the only parameter here is mode=nginx")
+			return
+		}
+		below = ""
+	}
+	if !g.trusts(r.RemoteAddr) {
+		w.outcome = Untrusted
+		refuse(w, http.StatusForbidden, "only trusted proxies may ask; list this one's address in trusted-proxies")
+		return
+	}
+	described, err := describe(r, below)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	// Whatever the answer, nothing that the caller made up stands in their place.
+	for _, name := range []string{headerSubject, headerScopes, headerRoles, headerAuthDecisionID} {
+		w.Header()[name] = []string{""}
+	}
+	decide.ServeHTTP(w, described)
 }
 
 // allowed answers a question about a request that may pass.
@@ -146,25 +159,10 @@ func isMethod(s string) bool {
 
 // isHost reports whether a text can be a Host header's one value.
 func isHost(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("-._~:[]%", c))
-	})
+	_, err := route.ParseHost(s)
+	return s != "" && err == nil
 }
 
 func refuse(w http.ResponseWriter, status int, detail string) {
 	problem.Write(w, problem.Problem{Status: status, Detail: detail})
-}
-
-// nginxWriter answers in the only ways that auth_request knows: 2xx, 401 and 403.
-// Of anything else nginx makes a 500.
-type nginxWriter struct{ http.ResponseWriter }
-
-// Unwrap is for [http.ResponseController].
-func (w *nginxWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *nginxWriter) WriteHeader(status int) {
-	if status >= 300 && status != http.StatusUnauthorized {
-		status = http.StatusForbidden
-	}
-	w.ResponseWriter.WriteHeader(status)
 }

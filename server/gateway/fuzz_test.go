@@ -126,6 +126,9 @@ func FuzzTarget(f *testing.F) {
 			}
 			select {
 			case policy := <-saw:
+				if method == http.MethodConnect {
+					break // is never passed on
+				}
 				t.Errorf("%q %q: the policy allowed %q, and nothing reached the upstream", method, target, policy)
 			default:
 			}

@@ -2,10 +2,10 @@ package gateway
 
 import (
 	"context"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"sync"
 	"time"
@@ -27,6 +27,11 @@ type Options struct {
 	Assertions interface {
 		Assert(token.Assertion) (string, error)
 	}
+	// Headers names the request headers that the policy sees, as those of
+	// [gate.Options]: an upstream gets these as they were seen.
+	Headers []string
+	// Observe is told what happens, while the request waits; nil for nobody.
+	Observe func(Event)
 	// Logger gets a line for each upstream that failed; nil discards.
 	Logger *slog.Logger
 }
@@ -34,8 +39,10 @@ type Options struct {
 // Gateway passes requests on to upstreams. Make it with [New], and end it with
 // [Gateway.Close].
 type Gateway struct {
-	o     Options
-	proxy *httputil.ReverseProxy
+	o        Options
+	buffers  buffers
+	errorLog *log.Logger
+	seen     []string // Options.Headers that are passed on, canonical
 
 	// mu guards transports: one for each pair of timeouts, so that a reload keeps
 	// the connections.
@@ -56,18 +63,9 @@ func New(o Options) *Gateway {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{o: o, transports: map[timeouts]*http.Transport{}}
+	g := &Gateway{o: o, seen: endToEnd(o.Headers), transports: map[timeouts]*http.Transport{}}
+	g.errorLog = slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug)
 	g.life, g.end = context.WithCancel(context.Background())
-	// Answers whose length is unknown, and event streams, are flushed at once by
-	// ReverseProxy itself.
-	g.proxy = &httputil.ReverseProxy{
-		Rewrite:        g.rewrite,
-		Transport:      roundTripper{g},
-		ModifyResponse: modifyResponse,
-		ErrorHandler:   g.fail,
-		BufferPool:     &buffers{},
-		ErrorLog:       slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
-	}
 	return g
 }
 
@@ -85,6 +83,9 @@ func (g *Gateway) Close() {
 
 // maxIdlePerHost is how many connections to an upstream are kept while idle.
 const maxIdlePerHost = 256
+
+// maxAnswerHeader bounds the header of an upstream's answer, in bytes.
+const maxAnswerHeader = 1 << 20
 
 // transport is what reaches an upstream.
 func (g *Gateway) transport(u *policy.Upstream) *http.Transport {
@@ -105,22 +106,17 @@ func (g *Gateway) transport(u *policy.Upstream) *http.Transport {
 		TLSHandshakeTimeout:   key.connect,
 		ResponseHeaderTimeout: key.response,
 		ExpectContinueTimeout: time.Second,
-		MaxIdleConnsPerHost:   maxIdlePerHost,
-		IdleConnTimeout:       90 * time.Second,
-		ForceAttemptHTTP2:     true,
+		// Go's own is ten times that, for each request at once.
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		IdleConnTimeout:        90 * time.Second,
+		ForceAttemptHTTP2:      true,
 		// The upstream is asked for what the caller asked for. No Proxy: an
 		// environment variable doesn't say where requests go.
 		DisableCompression: true,
 	}
 	g.transports[key] = t
 	return t
-}
-
-// roundTripper sends a request by its upstream's transport.
-type roundTripper struct{ g *Gateway }
-
-func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.g.transport(exchangeOf(r.Context()).upstream).RoundTrip(r)
 }
 
 // trusts reports whether a connection's address is a trusted proxy's.
@@ -138,10 +134,11 @@ type buffers struct{ pool sync.Pool }
 const bufferBytes = 32 << 10
 
 func (b *buffers) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
+	if p, ok := b.pool.Get().(*[bufferBytes]byte); ok {
+		return p[:]
 	}
 	return make([]byte, bufferBytes)
 }
 
-func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
+// Put keeps the array and not the slice, which would have to be allocated.
+func (b *buffers) Put(p []byte) { b.pool.Put((*[bufferBytes]byte)(p)) }

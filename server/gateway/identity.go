@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/stagedoor/stagedoor/server/authz"
@@ -112,54 +114,87 @@ func (g *Gateway) decisionHeaders(p *gate.Passage, set func(name string, values 
 
 // strip removes from a request whatever an upstream could take for ours: what we
 // say, what proxies say, and what changes method or path behind the policy's back,
-// in any spelling that some program reads as the same name.
-func strip(header http.Header, declared []string) {
+// in any spelling that some program reads as the same name. Of the headers that the
+// policy has seen it leaves those that it has seen, and no other spelling.
+func (g *Gateway) strip(header http.Header, declared []string) {
 	for name := range header {
-		if spoofs(name, declared) {
+		if spoofs(name, declared, g.seen) {
 			delete(header, name)
 		}
 	}
 }
 
-// stripped are the names that are removed from every request, as [plain] writes
-// them.
-var stripped = map[string]bool{
-	"x-auth-subject": true, "x-auth-scopes": true, "x-auth-roles": true, "x-auth-decision-id": true, "x-auth-assertion": true,
-	"x-decision-id": true, "x-request-id": true, "x-real-ip": true,
-	// Where the request went, according to some proxy.
-	"forwarded": true, "x-forwarded": true, "x-original-uri": true, "x-original-url": true, "x-original-method": true,
-	"x-original-host": true, "x-rewrite-url": true,
-	// Another method than the one that was decided.
-	"x-http-method-override": true, "x-http-method": true, "x-method-override": true,
+// pass sees to it that an upstream gets the headers that the policy has seen: the
+// caller may name any of them in Connection, and it would be gone.
+func (g *Gateway) pass(out, in http.Header) {
+	for _, name := range g.seen {
+		if values := in[name]; values != nil {
+			out[name] = values
+		}
+	}
 }
 
-func spoofs(name string, declared []string) bool {
+// endToEnd are the canonical names among those that the policy sees, without those
+// that belong to the connection.
+func endToEnd(names []string) []string {
+	var seen []string
+	for _, name := range names {
+		switch name = http.CanonicalHeaderKey(name); name {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		default:
+			seen = append(seen, name)
+		}
+	}
+	return seen
+}
+
+// stripped are the names that are removed from every request, as appendPlain
+// writes them.
+var stripped = map[string]bool{
+	"x-auth-subject": true, "x-auth-scopes": true, "x-auth-roles": true, "x-auth-decision-id": true, "x-auth-assertion": true,
+	"x-decision-id": true, "x-request-id": true,
+	// Who asks, and from where, according to some proxy.
+	"remote-user": true, "x-remote-user": true, "x-real-ip": true, "client-ip": true, "x-client-ip": true,
+	"true-client-ip": true, "x-cluster-client-ip": true,
+	// Where the request went, according to some proxy.
+	"forwarded": true, "x-forwarded": true, "x-original-uri": true, "x-original-url": true, "x-original-method": true,
+	"x-original-host": true, "x-rewrite-url": true, "x-envoy-original-path": true, "x-host": true,
+	// Another method than the one that was decided.
+	"x-http-method-override": true, "x-http-method": true, "x-method-override": true,
+	// CGI makes of it where the program's own requests go.
+	"proxy": true,
+}
+
+func spoofs(name string, declared, seen []string) bool {
 	switch name { // the usual ones, without a look at their letters
 	case "Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Content-Length", "Content-Type", "Cookie", "User-Agent":
 		return false
 	}
-	text := plain(name)
-	if stripped[text] || strings.HasPrefix(text, "x-forwarded-") {
+	var room [64]byte
+	text := appendPlain(room[:0], name)
+	if stripped[string(text)] || bytes.HasPrefix(text, []byte("x-forwarded-")) {
 		return true
 	}
-	for _, d := range declared {
-		if plain(d) == text {
-			return true
-		}
+	same := func(other string) bool {
+		return len(other) == len(text) && string(appendPlain(text, other)[len(text):]) == string(text)
 	}
-	return false
+	return slices.ContainsFunc(declared, same) ||
+		slices.ContainsFunc(seen, func(other string) bool { return other != name && same(other) })
 }
 
-// plain is a name in lower case, with a hyphen for whatever is neither letter nor
-// digit: CGI and its heirs (WSGI, Rack, PHP) don't tell those apart.
-func plain(name string) string {
-	return strings.Map(func(c rune) rune {
+// appendPlain appends a name in lower case, with a hyphen for whatever is neither
+// letter nor digit: CGI and its heirs (WSGI, Rack, PHP) don't tell those apart.
+func appendPlain(text []byte, name string) []byte {
+	for i := range len(name) {
+		c := name[i]
 		switch {
 		case 'A' <= c && c <= 'Z':
-			return c + 'a' - 'A'
+			c += 'a' - 'A'
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-			return c
+		default:
+			c = '-'
 		}
-		return '-'
-	}, name)
+		text = append(text, c)
+	}
+	return text
 }

@@ -41,9 +41,10 @@ func TestStripKnowsEverySpelling(t *testing.T) {
 	for _, name := range []string{
 		"X-Auth-Subject", "X_auth_subject", "X-Auth_subject", "X.Auth.Subject", "x-auth-subject", "X_AUTH_ROLES", "X-Auth-Scopes", "X-Decision-Id", "X_request_id",
 		"X-Forwarded-For", "X_forwarded_prefix", "Forwarded", "X-Original-Uri", "X-Http-Method-Override", "X-Tenant", "X_tenant",
+		"Proxy", "Remote-User", "Remote_user", "X-Client-Ip", "X_region", "X.Region",
 	} {
 		header := http.Header{name: {"root"}, "Accept": {"*/*"}, "X-Auth-Token": {"the application's own"}}
-		strip(header, []string{"x-tenant"})
+		(&Gateway{seen: []string{"X-Region"}}).strip(header, []string{"x-tenant"})
 		if len(header) != 2 {
 			t.Errorf("%s stays: %v", name, header)
 		}

@@ -39,6 +39,8 @@ type Options struct {
 	// URL is where callers reach the endpoints, without a slash at its end: what the
 	// metadata says, whatever the request's Host.
 	URL string
+	// Observe is told each question once it is answered; nil for nobody.
+	Observe func(Event)
 	// Logger gets a line for each evaluation, each batch and each search, and one for
 	// each decision of a batch at level debug; nil discards.
 	Logger *slog.Logger
@@ -65,10 +67,10 @@ func New(o Options) *API {
 func (a *API) Register(routes gin.IRouter) {
 	routes.GET(metadataPath, a.serveMetadata)
 	routes.GET(routesPath, a.serveRoutes)
-	routes.POST(evaluationPath, a.serve(a.evaluation))
-	routes.POST(evaluationsPath, a.serve(a.evaluations))
+	routes.POST(evaluationPath, a.serve(Evaluation, a.evaluation))
+	routes.POST(evaluationsPath, a.serve(Evaluations, a.evaluations))
 	for _, kind := range searches() {
-		routes.POST(kind.path, a.serve(func(c *call) (any, error) { return a.search(c, kind) }))
+		routes.POST(kind.path, a.serve(Search, func(c *call) (any, error) { return a.search(c, kind) }))
 	}
 }
 
@@ -84,6 +86,17 @@ type call struct {
 	snapshot  *policy.Snapshot
 	questions *policy.AccessQuestions
 	body      map[string]any
+	// allowed and denied count the decisions that were made.
+	allowed, denied int
+}
+
+// count counts a decision.
+func (c *call) count(allowed bool) {
+	if allowed {
+		c.allowed++
+	} else {
+		c.denied++
+	}
 }
 
 // fault is what is wrong with a request.
@@ -120,10 +133,12 @@ func (a *API) newCall(g *gin.Context) *call {
 	return c
 }
 
-func (a *API) serve(handle handler) gin.HandlerFunc {
+func (a *API) serve(endpoint Endpoint, handle handler) gin.HandlerFunc {
 	return func(g *gin.Context) {
+		began := a.o.Now()
 		c := a.newCall(g)
 		answer, err := a.answer(g, c, handle)
+		a.observe(endpoint, c, err, began)
 		if err != nil {
 			a.refuse(g, c, err)
 			return

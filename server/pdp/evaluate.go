@@ -150,6 +150,7 @@ func (a *API) decideItem(c *call, i item, defaults parts) (decision, error) {
 	if err == nil {
 		return a.decide(c, slog.LevelDebug, q)
 	}
+	c.count(false)
 	d := decision{}
 	if wantsReasons(whole.context) {
 		d.Context = map[string]any{"reasons": []authz.Reason{{Code: "incomplete", Message: err.Error()}}}
@@ -163,6 +164,7 @@ func (a *API) decide(c *call, level slog.Level, q *authz.AccessRequest) (decisio
 	if err != nil {
 		return decision{}, err
 	}
+	c.count(access.Allow)
 	a.logDecision(c, level, q, &access)
 	d := decision{Decision: access.Allow, Context: access.Context}
 	if wantsReasons(q.Context) && len(access.Reasons) > 0 {

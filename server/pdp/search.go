@@ -100,6 +100,7 @@ func (a *API) search(c *call, kind searchKind) (any, error) {
 			return nil, err
 		}
 		asked++
+		c.count(access.Allow)
 		if !access.Allow {
 			continue
 		}

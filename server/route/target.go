@@ -37,9 +37,10 @@ const (
 	CodeDoubleEncoding    = "double_encoding"
 	CodeUTF8              = "invalid_utf8"
 	CodeQuery             = "bad_query"
+	CodeHost              = "bad_host"
 )
 
-// TargetError says why a target is not canonical. The request that carried it
+// TargetError says why a target, or a Host, is not canonical. The request that carried it
 // is to be answered 400 and looked at no further.
 type TargetError struct {
 	// Code is one of the codes above.
