@@ -40,7 +40,7 @@ func newDoorMetrics(registry *prometheus.Registry) *doorMetrics {
 	m := &doorMetrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stagedoor_upstream_requests_total",
-			Help: "Requests that were allowed and whose route has an upstream, by the class of its status; or unreachable (answered 502), timeout (504), aborted (the caller went away), refused (the body is too large or did not come). Counted when the answer's header is there or none will come.",
+			Help: "Requests that were allowed and whose route has an upstream, by the class of its status; or unreachable (answered 502), timeout (504), aborted (the caller went away), refused (by the gateway itself, for the body or because the caller can't be told). Counted when the answer's header is there or none will come.",
 		}, []string{"upstream", "outcome"}),
 		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "stagedoor_upstream_header_seconds",

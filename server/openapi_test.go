@@ -29,6 +29,8 @@ paths:
     get: {security: []}
   /users/me:
     get: {security: []}
+  /keys:
+    get: {security: [{key: []}]}
 `
 
 // inFrontOf starts a server with a document and a client that has its scope, and
@@ -106,6 +108,10 @@ func TestServeOpenAPI(t *testing.T) {
 	check("GET", "/items/1", "", 401)
 	check("DELETE", "/items/1", token, 405)
 	check("GET", "/items/", token, 404) // the demo's, which is not there
+	check("GET", "/keys", "", 401)
+	if a := s.call("GET", "/keys", token, ""); a.StatusCode != 405 || a.Header.Get("Allow") != "" || !strings.Contains(a.body, "this path is closed") {
+		t.Errorf("/keys, of which nothing could be translated: %d %q %s", a.StatusCode, a.Header.Get("Allow"), a.body)
+	}
 	check("GET", "/health", "", 200)
 	if a := s.call("GET", "/livez", "", ""); a.body != "ok\n" {
 		t.Errorf("/livez: %s", a.body)
@@ -204,7 +210,7 @@ func TestWhatTheWelcomeSaysToTry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, said := range []string{"shop.yaml: 2 paths, served by " + up.URL, "2 operations could not be translated", "Its scopes: it's,odd, shop:read."} {
+	for _, said := range []string{"shop.yaml: 2 paths, served by " + up.URL, "3 operations could not be translated", "Its scopes: it's,odd, shop:read."} {
 		if !strings.Contains(text, said) {
 			t.Errorf("%q is not in\n%s", said, text)
 		}

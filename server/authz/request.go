@@ -75,6 +75,9 @@ type Reason struct {
 	DependsOn string `json:"-"`
 }
 
+// String is how a log in text shows it.
+func (r Reason) String() string { return r.Code + " (" + r.Message + ")" }
+
 // DependsOnResource is a value of [Reason].DependsOn.
 const DependsOnResource = "resource"
 

@@ -44,6 +44,9 @@ func (v *visit) refusal() *Refusal {
 		return refusal // not even why
 	case http.StatusMethodNotAllowed:
 		p.Detail = "use one of the methods in the Allow header"
+		if len(v.snapshot.Methods(q.Route)) == 0 {
+			p.Detail = "this path is closed: its route is declared without methods"
+		}
 	case http.StatusForbidden:
 		p.Detail = "the policy does not allow this request"
 	}

@@ -22,7 +22,7 @@ func (g *Gateway) assert(u *policy.Upstream, p *gate.Passage, told identity) (st
 		return "", errors.New("the upstream wants an assertion, and there is nothing to sign it with")
 	}
 	s := p.Request.Subject
-	return g.o.Assertions.Assert(token.Assertion{
+	return g.o.Assertions.AssertIdentity(token.IdentityAssertion{
 		Issuer: g.o.Issuer, Subject: told.subject, Audience: u.Assertion.Audience, ID: told.decisionID,
 		Kind: string(s.Kind), Roles: s.Roles, Scope: told.scopes, Lifetime: u.Assertion.Lifetime,
 	})

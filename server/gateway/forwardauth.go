@@ -76,6 +76,40 @@ func (g *Gateway) answer(w *questionWriter, r *http.Request, below string, decid
 	decide.ServeHTTP(w, described)
 }
 
+// questionWriter remembers how a question was answered. In nginx's mode it answers in
+// the only ways that auth_request knows: 2xx, 401 and 403; of anything else nginx makes
+// a 500.
+type questionWriter struct {
+	http.ResponseWriter
+	nginx   bool
+	outcome Outcome // empty until there is an answer
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *questionWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *questionWriter) WriteHeader(status int) {
+	if w.outcome == "" {
+		w.outcome = questionOutcome(status)
+	}
+	if w.nginx && status >= 300 && status != http.StatusUnauthorized {
+		status = http.StatusForbidden
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func questionOutcome(status int) Outcome {
+	switch {
+	case status < 300:
+		return Allowed
+	case status == http.StatusBadRequest:
+		return Malformed
+	case status >= 500:
+		return Failed
+	}
+	return Denied
+}
+
 // allowed answers a question about a request that may pass.
 func (g *Gateway) allowed(w http.ResponseWriter, r *http.Request) {
 	p := gate.FromContext(r.Context())

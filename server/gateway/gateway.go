@@ -25,7 +25,7 @@ type Options struct {
 	// gets no requests.
 	Issuer     string
 	Assertions interface {
-		Assert(token.Assertion) (string, error)
+		AssertIdentity(token.IdentityAssertion) (string, error)
 	}
 	// Headers names the request headers that the policy sees, as those of
 	// [gate.Options]: an upstream gets these as they were seen.

@@ -50,8 +50,8 @@ const (
 	TimedOut    Outcome = "timeout"
 	// Aborted is a caller that went away.
 	Aborted Outcome = "aborted"
-	// Refused is what the gateway did not pass on, or not whole: the body is too large
-	// or did not come in time, or the caller can't be told.
+	// Refused is what the gateway did not pass on, or not whole: the body is too large,
+	// malformed or did not come in time, the caller can't be told, or it is a CONNECT.
 	Refused Outcome = "refused"
 )
 
@@ -64,8 +64,7 @@ const (
 	Untrusted Outcome = "untrusted" // asked by somebody who is no trusted proxy
 )
 
-// ExchangeOutcomes are the outcomes of an Exchange, and QuestionOutcomes those of a
-// Question.
+// ExchangeOutcomes are the outcomes of an Exchange.
 func ExchangeOutcomes() []Outcome {
 	return []Outcome{Informational, Successful, Redirected, ClientError, ServerError, Unreachable, TimedOut, Aborted, Refused}
 }
@@ -125,38 +124,4 @@ func (e *exchange) leave() {
 	case e.passing:
 		e.observe(Event{Kind: Cut})
 	}
-}
-
-// questionWriter remembers how a question was answered. In nginx's mode it answers in
-// the only ways that auth_request knows: 2xx, 401 and 403; of anything else nginx makes
-// a 500.
-type questionWriter struct {
-	http.ResponseWriter
-	nginx   bool
-	outcome Outcome // empty until there is an answer
-}
-
-// Unwrap is for [http.ResponseController].
-func (w *questionWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *questionWriter) WriteHeader(status int) {
-	if w.outcome == "" {
-		w.outcome = questionOutcome(status)
-	}
-	if w.nginx && status >= 300 && status != http.StatusUnauthorized {
-		status = http.StatusForbidden
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func questionOutcome(status int) Outcome {
-	switch {
-	case status < 300:
-		return Allowed
-	case status == http.StatusBadRequest:
-		return Malformed
-	case status >= 500:
-		return Failed
-	}
-	return Denied
 }

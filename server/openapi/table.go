@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -38,7 +39,7 @@ func (t *table) claim(pattern string, c claim) error {
 	e := t.entries[pattern]
 	if e == nil {
 		if len(t.entries) == maxRoutes {
-			return &Error{c.line, "has more than 10000 paths"}
+			return &Error{c.line, fmt.Sprintf("has more than %d paths", maxRoutes)}
 		}
 		e = &entry{pattern: pattern, line: c.line}
 		if t.entries == nil {

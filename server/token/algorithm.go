@@ -29,6 +29,10 @@ func PublicKeyAlgorithms() []string {
 	return []string{EdDSA, ES256, RS256, "PS256", "ES384", "RS384", "PS384", "ES512", "RS512", "PS512"}
 }
 
+// Symmetric reports whether an algorithm signs with a secret, which no JWKS can
+// publish.
+func Symmetric(algorithm string) bool { return algorithm == HS256 }
+
 // ed25519Name is what RFC 9864 calls [EdDSA] with Ed25519. oauth4webapi and others
 // write it by now.
 const ed25519Name = "Ed25519"

@@ -18,7 +18,8 @@
 // A [Keyring] holds the keys. [OpenKeyring] reads them from a [KeyStore] and
 // makes the first one when there is none; two processes that start at once on
 // one store end up with the same key. [Keyring.Mint] signs with the ring's
-// signing key, [Keyring.JWKS] publishes the public halves (RFC 7517), and
+// signing key, [Keyring.AssertIdentity] with the same what is told to services behind
+// the gateway, [Keyring.JWKS] publishes the public halves (RFC 7517), and
 // [Keyring.Reload] reads the store again. A ring is a snapshot behind an atomic
 // pointer: every call works on one snapshot from beginning to end, and all of
 // them may be made at once.

@@ -9,14 +9,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// AssertionType is the typ of an [Assertion], which keeps it from being taken for
-// an access token, or a client's assertion (RFC 8725 section 3.11).
-const AssertionType = "assertion+jwt"
+// identityAssertionType is the typ of an [IdentityAssertion], which keeps it from being
+// taken for an access token, or a client's assertion (RFC 8725 section 3.11).
+const identityAssertionType = "assertion+jwt"
 
-// Assertion tells a service behind the gateway who asks, in a form that it can
+// IdentityAssertion tells a service behind the gateway who asks, in a form that it can
 // verify with our JWKS (RFC 7521 section 5.1 has the members' meaning). All but
 // Roles and Scope are required.
-type Assertion struct {
+type IdentityAssertion struct {
 	Issuer, Subject, Audience, ID string
 	// Kind is the subject's, such as account.
 	Kind  string
@@ -27,8 +27,8 @@ type Assertion struct {
 	Lifetime time.Duration
 }
 
-// Assert signs an assertion. It fails where the algorithm is [Symmetric].
-func (k *Keyring) Assert(a Assertion) (string, error) {
+// AssertIdentity signs an assertion. It fails where the algorithm is [Symmetric].
+func (k *Keyring) AssertIdentity(a IdentityAssertion) (string, error) {
 	for _, text := range []string{a.Issuer, a.Subject, a.Audience, a.ID, a.Kind} {
 		if text == "" || !utf8.ValidString(text) {
 			return "", errors.New("sign an assertion: its issuer, subject, audience, id and kind have to be there, and valid UTF-8")
@@ -49,25 +49,5 @@ func (k *Keyring) Assert(a Assertion) (string, error) {
 	if a.Roles == nil {
 		claims["roles"] = []string{}
 	}
-	return k.sign(claims, AssertionType, now)
-}
-
-// Symmetric reports whether an algorithm signs with a secret, which no JWKS can
-// publish.
-func Symmetric(algorithm string) bool { return algorithm == HS256 }
-
-// sign makes a JWT with the key that signs now.
-func (k *Keyring) sign(claims jwt.MapClaims, typ string, now time.Time) (string, error) {
-	signing := k.current.Load().signing(now)
-	if signing == nil {
-		return "", fmt.Errorf("no key signs with %s now", k.admin.Algorithm)
-	}
-	unsigned := jwt.NewWithClaims(method(signing.algorithm), claims)
-	unsigned.Header["typ"] = typ
-	unsigned.Header["kid"] = signing.id
-	raw, err := unsigned.SignedString(signing.private)
-	if err != nil {
-		return "", fmt.Errorf("sign it: %w", err)
-	}
-	return raw, nil
+	return k.sign(claims, identityAssertionType, now)
 }

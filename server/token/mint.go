@@ -120,6 +120,22 @@ func (k *Keyring) Mint(registered Registered, extra map[string]any) (raw, jti st
 	return raw, jti, exp, nil
 }
 
+// sign makes a JWT with the key that signs now.
+func (k *Keyring) sign(claims jwt.MapClaims, typ string, now time.Time) (string, error) {
+	signing := k.current.Load().signing(now)
+	if signing == nil {
+		return "", fmt.Errorf("no key signs with %s now", k.admin.Algorithm)
+	}
+	unsigned := jwt.NewWithClaims(method(signing.algorithm), claims)
+	unsigned.Header["typ"] = typ
+	unsigned.Header["kid"] = signing.id
+	raw, err := unsigned.SignedString(signing.private)
+	if err != nil {
+		return "", fmt.Errorf("sign it: %w", err)
+	}
+	return raw, nil
+}
+
 func (r *Registered) check() error {
 	for _, field := range []struct{ name, value string }{
 		{"an issuer", r.Issuer}, {"a subject", r.Subject}, {"a client id", r.ClientID},
