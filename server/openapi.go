@@ -51,7 +51,10 @@ func (d *apiDocument) derive(_ string, text []byte) (policy.Derived, error) {
 	if err != nil {
 		return policy.Derived{}, err
 	}
-	derived := policy.Derived{Data: document, Routes: map[string]int{}}
+	derived := policy.Derived{
+		Data: document, Routes: map[string]int{},
+		ListAll: fmt.Sprintf("`stagedoor policy import %s` lists them all", quoted(d.name)),
+	}
 	for _, r := range imported.Routes {
 		if len(r.Methods) > 0 {
 			derived.Routes[r.Pattern] = r.Line

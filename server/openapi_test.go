@@ -147,16 +147,16 @@ func TestServeOpenAPIBesideData(t *testing.T) {
 	_, data := copyDefaults(t)
 	routes := filepath.Join(data, "routes.yaml")
 	edit(t, routes, "/items/{id}:", "/things/{id}:")
-	edit(t, routes, "/admin-only: {GET: {roles: [admin]}}", "/admin-only: {GET: {public: true}}")
+	edit(t, routes, "/admin-only: {GET: {roles: [admin]}}", "/admin-only: {GET: {public: true}}\n  /keys: {GET: {authenticated: true}}")
 	file := filepath.Join(data, "shop.yaml") // in the very directory: it is no data by itself
 	write(t, data, "shop.yaml", shopDocument)
 	s, token := inFrontOf(t, up, file, func(c *server.Config) { c.Data = data })
-	for path, status := range map[string]int{"/items/1": 200, "/admin-only": 200, "/health": 200, "/nowhere": 404} {
+	for path, status := range map[string]int{"/items/1": 200, "/admin-only": 200, "/health": 200, "/keys": 200, "/nowhere": 404} {
 		if a := s.call("GET", path, token, ""); a.StatusCode != status {
 			t.Errorf("%s: %d, want %d", path, a.StatusCode, status)
 		}
 	}
-	s.log.waitAfter(t, "policy problem", func() { edit(t, routes, "/admin-only: {GET: {public: true}}", "/health: {POST: {public: true}}") })
+	s.log.waitAfter(t, "policy problem", func() { edit(t, routes, "/keys: {GET: {authenticated: true}}", "/health: {POST: {public: true}}") })
 	if log := s.log.since(0); !strings.Contains(log, `route \"/health\" is declared in `+routes+":") || !strings.Contains(log, "file="+file+" line=12") {
 		t.Errorf("both files should be named in\n%s", log)
 	}

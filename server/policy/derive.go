@@ -24,8 +24,10 @@ type Derived struct {
 	// pattern in it which another file declares, too, is refused. nil where the data
 	// says itself where everything is.
 	Routes map[string]int
-	// Left is what could not be made data, with its line: the snapshot's warnings.
-	Left []Problem
+	// Left is what could not be made data, with its line. The first of them are the
+	// snapshot's warnings; ListAll, which ends the last of these, says how to see all.
+	Left    []Problem
+	ListAll string
 }
 
 // FileError says what is wrong with a file that data is derived from.
@@ -72,7 +74,7 @@ func (s Source) derive(c *content) error {
 		any = true
 		f.data, f.routes = made.Data, made.Routes
 		sum.Write(made.Data)
-		c.leftOut(f.name, made.Left)
+		c.leftOut(f.name, made)
 	}
 	if any {
 		c.digest = hex.EncodeToString(sum.Sum(nil))
@@ -80,12 +82,16 @@ func (s Source) derive(c *content) error {
 	return nil
 }
 
-// leftOut makes a warning of each of the first problems.
-func (c *content) leftOut(name string, left []Problem) {
-	for i, p := range left {
+// leftOut makes a warning of each of the first things that were left out.
+func (c *content) leftOut(name string, made Derived) {
+	for i, p := range made.Left {
 		p.File = name
 		if i == maxTableProblems {
-			c.warnings = append(c.warnings, Warning{Code: WarnLeftOut, Message: fmt.Sprintf("%s: and %d more; `stagedoor policy import %s` lists them all", name, len(left)-i, name)})
+			message := fmt.Sprintf("%s: and %d more", name, len(made.Left)-i)
+			if made.ListAll != "" {
+				message += "; " + made.ListAll
+			}
+			c.warnings = append(c.warnings, Warning{Code: WarnLeftOut, Message: message})
 			return
 		}
 		c.warnings = append(c.warnings, Warning{Code: WarnLeftOut, Message: p.place() + ": " + p.Message})
