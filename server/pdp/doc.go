@@ -8,7 +8,10 @@
 //	pdp.New(pdp.Options{URL: "https://pdp.example.com"}).Register(router)
 //
 // What a stranger sent is read by body.go, question.go and, of a search's pages,
-// page.go; each other file is one kind of question. A search enumerates what the policy declares (data.authzen.entities) and
-// asks the decision about each, by type and id alone, so it says what an evaluation
-// would say.
+// page.go; each other file is one kind of question. A search enumerates what the policy
+// declares (data.authzen.entities) and asks the decision about each, by type and id
+// alone, so it says what an evaluation would say.
+//
+// Beside AuthZEN, GET /access/routes (routes.go) asks the gate's own decision about
+// each declared route, for the caller.
 package pdp

@@ -15,16 +15,16 @@ import (
 // in so many. There is one entry for each token, whatever it asks for.
 const scopesCacheShare = 8
 
-// held finds out, and keeps, the scopes of subjects.
-type held struct {
+// heldScopes finds out, and keeps, the scopes of subjects.
+type heldScopes struct {
 	plan   *plan
 	inputs inputs
 	cache  *cache.Cache[*string]
 }
 
-func (s *Snapshot) newHeld(a *analyzer, patterns []string) held {
+func (s *Snapshot) newHeldScopes(a *analyzer, patterns []string) heldScopes {
 	p := newPlan(0, walk(a.entry(documentScopes.ref()), nil))
-	return held{
+	return heldScopes{
 		plan: p, inputs: newInputs(p.reads, patterns),
 		cache: cache.New[*string](s.options.CacheBytes / scopesCacheShare),
 	}
@@ -39,7 +39,7 @@ func (s *Snapshot) Scopes(ctx context.Context, r *authz.Request) (string, error)
 	if q == nil {
 		return "", nil
 	}
-	h := &s.held
+	h := &s.heldScopes
 	var key []byte
 	if h.cache != nil && h.plan.cacheable {
 		buffer, _ := s.keys.Get().(*[]byte)

@@ -75,7 +75,7 @@ type Snapshot struct {
 	// slowAccess says the same of data.authzen.decision.
 	slowAccess string
 	declared   declared
-	held       held
+	heldScopes heldScopes
 }
 
 // snapshot makes a loaded policy ready to decide.
@@ -129,7 +129,7 @@ func (l *loading) snapshot(ctx context.Context, compiler *ast.Compiler, routes *
 	s.slowGrant = mayRunLong(rules, entrypointToken.ref())
 	s.slowAccess = mayRunLong(rules, entrypointAccess.ref())
 	s.analyseEntities(rules)
-	s.held = s.newHeld(rules, routes.patterns)
+	s.heldScopes = s.newHeldScopes(rules, routes.patterns)
 	s.inputs = newInputs(s.plans.general.reads, routes.patterns)
 	if why := s.plans.why; len(why) > 0 { // a warning is given once, so it names the first
 		s.warn(Warning{Code: WarnUncacheable, Entrypoint: entrypointAuthz.String(), Message: why[0].String()})
