@@ -152,6 +152,8 @@ func TestRead(t *testing.T) {
 		{"a closed path below an open one", `paths: {'/i/{id}': {get: {security: []}}, /i/secret: {get: {security: [{k: []}]}}}`, Options{}, "/i/secret closed; GET /i/{id} public", "k (apiKey)"},
 		{"a part of a segment closes the method", `paths: {'/f/{n}': {get: {security: []}, put: {security: []}}, '/f/{n}.json': {get: {security: [{o: []}]}}}`, Options{}, "PUT /f/{n} public", "only a part"},
 		{"a query closes the method", `paths: {'/q': {get: {security: []}}, '/q?all': {get: {security: [{o: []}]}}}`, Options{}, "/q closed", "query"},
+		{"another spelling closes what it means", `paths: {'/{x}': {get: {security: []}}, '/%61dmin': {get: {security: [{o: []}]}}, '/a/../b': {get: {security: [{o: []}]}}}`, Options{}, "/admin closed; /b closed; GET /{x} public", "is no route"},
+		{"another spelling of a path that is there", `paths: {/admin: {get: {security: []}, put: {security: []}}, '/%61dmin': {get: {security: [{o: []}]}}}`, Options{}, "PUT /admin public", "takes the same requests"},
 		{"crossing paths close what is wider", `paths: {'/{a}/{b}': {get: {security: []}}, '/{kind}/me': {get: {security: []}}, '/users/{id}': {get: {security: [{o: []}]}}, /users/list: {get: {security: []}}}`, Options{}, "/{a}/{b} closed; GET /users/list public", "ambiguous"},
 		{"a path that can't be read", `paths: {'/i/{id}': {get: {security: []}}, /i/x: {$ref: other.yaml}}`, Options{}, "/i/x closed; GET /i/{id} public", "bundle the document first"},
 		{"a path that can't be read beside the same", `paths: {'/i/{id}': {get: {security: []}}, '/i/{x}': {$ref: other.yaml}}`, Options{}, "/i/{id} closed", "bundle the document first"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -101,17 +102,47 @@ func shape(pattern string) []string {
 
 const anything = "\x00"
 
-// refuseSpellings leaves out patterns that no request's path can match.
+// refuseSpellings leaves out patterns that no request's path can match, and closes the
+// path that is meant, for requests to it come in its own spelling.
 func (in *importer) refuseSpellings() error {
 	for _, pattern := range in.table.sorted() {
 		_, err := route.NewMatcher([]string{pattern})
 		if err == nil {
 			continue
 		}
-		in.deny(in.table.entries[pattern], untranslated{reason: "is no route: " + err.Error(), advice: "spell the path as requests have it"}, all)
+		e := in.table.entries[pattern]
+		in.deny(e, untranslated{reason: "is no route: " + err.Error(), advice: "spell the path as requests have it"}, all)
 		delete(in.table.entries, pattern)
+		meant := respelled(pattern)
+		if meant == "" {
+			continue
+		}
+		for _, c := range e.claims {
+			if err := in.table.claim(meant, c); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// respelled is a pattern with its escapes resolved and without empty and dot segments
+// (RFC 3986 section 6.2.2); empty where no request's path can match that either.
+func respelled(pattern string) string {
+	parts := strings.Split(pattern[1:], "/")
+	for i, part := range parts {
+		if decoded, err := url.PathUnescape(part); err == nil && !strings.ContainsAny(decoded, "/{}%") {
+			parts[i] = decoded
+		}
+	}
+	meant := path.Clean("/" + strings.Join(parts, "/"))
+	if strings.HasSuffix(pattern, "/") && meant != "/" {
+		meant += "/"
+	}
+	if _, err := route.NewMatcher([]string{meant}); err != nil {
+		return ""
+	}
+	return meant
 }
 
 // refuseBuiltIn leaves out what the server itself serves.
