@@ -111,7 +111,7 @@ func TestForwardAuth(t *testing.T) {
 
 func TestForwardAuthIsForTrustedProxies(t *testing.T) {
 	s, _ := behind(t, "http://127.0.0.1:1", "", nil)
-	for _, path := range []string{"/forward-auth", "/forward-auth?mode=nginx", "/forward-auth/shop/x"} {
+	for _, path := range []string{"/forward-auth", "/forward-auth?mode=nginx", "/forward-auth?mode=other", "/forward-auth/shop/x"} {
 		if a := s.ask(path, "", "X-Original-Method", "GET", "X-Original-URI", "/shop/x"); a.StatusCode != 403 {
 			t.Errorf("%s: %d %s", path, a.StatusCode, a.body)
 		}

@@ -46,6 +46,11 @@ func (g *Gateway) ForwardAuth(wrap func(http.Handler) http.Handler, next http.Ha
 
 // answer answers a question. What follows the path of questions is below.
 func (g *Gateway) answer(w *questionWriter, r *http.Request, below string, decide http.Handler) {
+	if !g.trusts(r.RemoteAddr) {
+		w.outcome = Untrusted
+		refuse(w, http.StatusForbidden, "only trusted proxies may ask; list this one's address in trusted-proxies")
+		return
+	}
 	if below == "" || below[0] == '?' {
 		// Caddy appends the query of the request that it describes.
 		caddy := r.Header[headerForwardedURI] != nil && r.Header[headerOriginalURI] == nil
@@ -58,11 +63,6 @@ func (g *Gateway) answer(w *questionWriter, r *http.Request, below string, decid
 			return
 		}
 		below = ""
-	}
-	if !g.trusts(r.RemoteAddr) {
-		w.outcome = Untrusted
-		refuse(w, http.StatusForbidden, "only trusted proxies may ask; list this one's address in trusted-proxies")
-		return
 	}
 	described, err := describe(r, below)
 	if err != nil {
