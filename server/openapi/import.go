@@ -174,7 +174,7 @@ func (in *importer) path(item member) error {
 	}
 	servers := in.document.get("servers")
 	if isNull(item.value) {
-		return nil
+		return in.block(template, servers, item.key.Line)
 	}
 	m, err := in.follow(item.value, "the path item")
 	if err != nil {
@@ -188,7 +188,11 @@ func (in *importer) path(item member) error {
 		return in.block(template, servers, item.key.Line)
 	}
 	if len(operations) == 0 {
-		return nil
+		// What may be done there is not said to everybody (OpenAPI's "ACL constraints").
+		return in.block(template, servers, item.key.Line)
+	}
+	if m.get("security") != nil && why == nil {
+		why = &untranslated{m.list[m.index["security"]].key.Line, "has a security for all of the path, which OpenAPI does not know", "write it at each operation"}
 	}
 	for _, operation := range operations {
 		if err := in.operation(path, template, why, operation, servers); err != nil {

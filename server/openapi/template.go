@@ -34,7 +34,7 @@ func parseTemplate(path string) (template, *untranslated) {
 		why = &untranslated{reason: "holds a query or fragment, which no route has", advice: "describe the query by parameters"}
 	}
 	written := ""
-	names := map[string]bool{}
+	names := map[string]int{} // with the number that the next of the same name gets
 	parts := strings.Split(path[1:], "/")
 	for i, part := range parts {
 		if !strings.ContainsAny(part, "{}") {
@@ -54,11 +54,12 @@ func parseTemplate(path string) (template, *untranslated) {
 			}
 			return '_'
 		}, name)
-		unique := name
-		for n := 2; unique == "" || names[unique]; n++ {
+		unique, n := name, max(2, names[name])
+		for ; unique == "" || names[unique] > 0; n++ {
 			unique = fmt.Sprintf("%s%d", name, n)
 		}
-		names[unique] = true
+		names[name] = max(1, n)
+		names[unique] = max(1, names[unique])
 		parts[i] = "{" + unique + "}"
 	}
 	return template{pattern: "/" + strings.Join(parts, "/"), declarable: true, written: written}, why
