@@ -14,7 +14,9 @@ import (
 	"github.com/stagedoor/stagedoor/server/route"
 )
 
-// routesTime bounds how long it may take to ask about all routes.
+// routesTime bounds how long it may take to ask about all routes, and to wait for that:
+// it costs as many decisions as there are routes, which must leave room for those of
+// requests.
 const routesTime = 10 * time.Second
 
 // openRoute is what a caller may do with one declared route.
@@ -45,6 +47,12 @@ func (a *API) openRoutes(c *call) ([]openRoute, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, routesTime)
 	defer cancel()
+	select {
+	case a.lists <- struct{}{}:
+		defer func() { <-a.lists }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for other callers' lists of routes: %w", ctx.Err())
+	}
 	open := []openRoute{}
 	for _, pattern := range c.snapshot.Routes() {
 		r := openRoute{Route: pattern}
