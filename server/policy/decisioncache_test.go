@@ -131,6 +131,10 @@ default allow := false
 
 reasons contains {"code": "found", "message": json.marshal(found)}
 
+scopes contains crypto.sha256(json.marshal(found)) if allow
+
+scopes contains "found" if found
+
 f(x) := x.one
 
 g(x) if not x.one
