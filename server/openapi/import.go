@@ -241,6 +241,8 @@ func (in *importer) operation(path string, template template, why *untranslated,
 	case err != nil:
 		why = leftOut(err)
 	case why != nil:
+	case m.get("$ref") != nil:
+		why = &untranslated{operation.key.Line, "is a $ref, which an operation can't be in OpenAPI", "write it out, or put the reference at the path"}
 	case strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" || method == "CONNECT":
 		why = &untranslated{operation.key.Line, "has a method that no route can have", "methods are in upper case"}
 	default:

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -154,6 +155,9 @@ func TestRead(t *testing.T) {
 		{"a part of a segment closes the method", `paths: {'/f/{n}': {get: {security: []}, put: {security: []}}, '/f/{n}.json': {get: {security: [{o: []}]}}}`, Options{}, "PUT /f/{n} public", "only a part"},
 		{"empty path items below an open one", `paths: {'/i/{id}': {get: {security: []}}, /i/a: , /i/b: {}, /i/c: {x-get: {}}, /i/d: {$ref: '#/paths/~1i~1b'}}`, Options{}, "/i/a closed; /i/b closed; /i/c closed; /i/d closed; GET /i/{id} public", ""},
 		{"a security of the path", `{security: [], paths: {'/i/{id}': {get: {}}, /i/me: {security: [{o: [x]}], get: {}, put: {security: [{o: [y]}]}}}}`, Options{}, "/i/me closed; GET /i/{id} public", "OpenAPI does not know"},
+		{"an operation by reference", `{"openapi": "3.1.0", "security": [], "paths": {"/i/{id}": {"get": {}}, "/i/me": {"get": {"$ref": "#/x"}, "put": {}}}}`, Options{}, "GET /i/{id} public; PUT /i/me public", "an operation can't be"},
+		{"a slash in a parameter's name", `paths: {'/{y}/{id}': {get: {security: []}}, '/i/{a/b}': {get: {security: [{k: []}]}}}`, Options{}, "/i/{a_b} closed; GET /{y}/{id} public", "k (apiKey)"},
+		{"a slash in the name of a part", `paths: {'/{y}/{id}': {get: {security: []}}, '/i/{a/b}.x': {get: {security: [{o: []}]}}}`, Options{}, "/i/{part} closed; GET /{y}/{id} public", "only a part"},
 		{"a query closes the method", `paths: {'/q': {get: {security: []}}, '/q?all': {get: {security: [{o: []}]}}}`, Options{}, "/q closed", "query"},
 		{"crossing paths close what is wider", `paths: {'/{a}/{b}': {get: {security: []}}, '/{kind}/me': {get: {security: []}}, '/users/{id}': {get: {security: [{o: []}]}}, /users/list: {get: {security: []}}}`, Options{}, "/{a}/{b} closed; GET /users/list public", "ambiguous"},
 		{"a path that can't be read", `paths: {'/i/{id}': {get: {security: []}}, /i/x: {$ref: other.yaml}}`, Options{}, "/i/x closed; GET /i/{id} public", "bundle the document first"},
@@ -172,6 +176,17 @@ func TestRead(t *testing.T) {
 			}
 			if left := fmt.Sprint(imported.Left); (len(imported.Left) > 0) != (tt.left != "") || !strings.Contains(left, tt.left) {
 				t.Errorf("left out: %s\nwant %q", left, tt.left)
+			}
+			var document any
+			if err := yaml.Unmarshal([]byte(join(t, tt.document)), &document); err != nil {
+				t.Fatal(err)
+			}
+			inJSON, err := json.Marshal(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if imported, err = Read(inJSON, tt.options); err != nil || lines(imported) != tt.want {
+				t.Errorf("as JSON: %v, %v\nwant %s", imported, err, tt.want)
 			}
 		})
 	}

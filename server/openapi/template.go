@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,6 +23,9 @@ type template struct {
 	written string
 }
 
+// oneSegment is a parameter, whose name may hold anything but braces, slashes, too.
+var oneSegment = regexp.MustCompile(`\{[^{}]*\}`)
+
 // parseTemplate turns a path into a pattern. Where there is none that takes the same
 // paths, it says why, and the pattern takes more.
 func parseTemplate(path string) (template, *untranslated) {
@@ -35,7 +39,7 @@ func parseTemplate(path string) (template, *untranslated) {
 	}
 	written := ""
 	names := map[string]int{} // with the number that the next of the same name gets
-	parts := strings.Split(path[1:], "/")
+	parts := strings.Split(oneSegment.ReplaceAllStringFunc(path[1:], func(name string) string { return strings.ReplaceAll(name, "/", "_") }), "/")
 	for i, part := range parts {
 		if !strings.ContainsAny(part, "{}") {
 			continue
