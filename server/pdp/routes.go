@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -91,8 +92,14 @@ func anyRequest(own *authz.Request, pattern, method string) *authz.Request {
 	if strings.Contains(path, "{") {
 		return r
 	}
-	// The one path that it matches.
-	if target, err := route.ParseTarget(path); err == nil {
+	// The one path that it matches. A pattern may be spelled as no request is.
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		if text, err := url.PathUnescape(segment); err == nil {
+			segments[i], _ = route.EscapeSegment(text)
+		}
+	}
+	if target, err := route.ParseTarget(strings.Join(segments, "/")); err == nil {
 		r.Path, r.Segments = target.Path, target.Segments
 	}
 	return r

@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stagedoor/stagedoor/server/authz"
 	"github.com/stagedoor/stagedoor/server/policy"
+	"github.com/stagedoor/stagedoor/server/route"
 )
 
 // TestListsOfRoutesTakeTurns: each costs a decision for each route, so a caller who asks
@@ -36,5 +38,22 @@ func TestListsOfRoutesTakeTurns(t *testing.T) {
 	}
 	if n := len(a.lists); n != cap(a.lists)-1 {
 		t.Errorf("%d turns are taken, of %d", n, cap(a.lists))
+	}
+}
+
+// TestRoutesAreAskedForByTheirOnePath, for a policy may look at it.
+func TestRoutesAreAskedForByTheirOnePath(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"/": "/", "/a/": "/a/", "/a+b/c%2Bd": "/a+b/c+d", "/caf\u00e9/x y": "/caf%C3%A9/x%20y", "/%c3%a9": "/%C3%A9", "/100%25": "/100%25",
+		"shop.example/x y": "/x%20y", "[::1]/x": "/x", "/items/{id}": "",
+	} {
+		r := anyRequest(&authz.Request{Host: "own.example"}, pattern, http.MethodGet)
+		matcher, err := route.NewMatcher([]string{pattern})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if match, ok := matcher.Match(r.Host, r.Segments); r.Path != want || want != "" && (!ok || match.Pattern != pattern) {
+			t.Errorf("%s: asked for %s%s %q", pattern, r.Host, r.Path, r.Segments)
+		}
 	}
 }
