@@ -204,5 +204,5 @@ func inPathItem(path []string) bool {
 	case path[0] == "servers":
 		return true
 	}
-	return path[1] == "security" || path[1] == "servers" || path[1] == "$ref"
+	return isSecurity(path[1]) || path[1] == "servers" || path[1] == "$ref"
 }
