@@ -110,6 +110,7 @@ func newRouter() *gin.Engine {
 	router.RedirectFixedPath = false
 	router.HandleMethodNotAllowed = true
 	router.ForwardedByClientIP = false
+	router.Use(onlyDeclared)
 	router.NoRoute(refuse(http.StatusNotFound))
 	router.NoMethod(refuse(http.StatusMethodNotAllowed))
 	return router

@@ -2,13 +2,17 @@ package server
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/stagedoor/stagedoor/server/gate"
 	"github.com/stagedoor/stagedoor/server/gateway"
 	"github.com/stagedoor/stagedoor/server/pdp"
+	"github.com/stagedoor/stagedoor/server/route"
 )
 
 // BuiltInRoutes are the patterns that the server itself serves, which no upstream
@@ -32,6 +36,45 @@ func BuiltInRoutes(demo bool) []string {
 		patterns = append(patterns, "/", "/admin-only", "/client-only", "/items/", "/items/{id}")
 	}
 	return patterns
+}
+
+// onlyDeclared serves what the server itself has only where a route for it was decided,
+// on whatever host. One that is wider (/{path...}, on a host that is protected for
+// somebody else) was declared for other things: who may call /admin/v1/users is not
+// said by it.
+func onlyDeclared(c *gin.Context) {
+	passage := gate.FromGin(c)
+	if passage == nil || passage.Request.Route == "" || c.FullPath() == "" {
+		return
+	}
+	if _, path := route.SplitPattern(passage.Request.Route); !within(path, c.FullPath()) {
+		c.Abort()
+		refuse(http.StatusNotFound)(c)
+	}
+}
+
+// within reports whether all paths of a pattern are those of one of Gin's.
+func within(pattern, served string) bool {
+	for {
+		part, rest, more := strings.Cut(pattern, "/")
+		own, ownRest, ownMore := strings.Cut(served, "/")
+		switch {
+		case strings.HasPrefix(own, "*"):
+			return true
+		case strings.HasPrefix(own, ":"):
+			if strings.HasSuffix(part, "...}") {
+				return false
+			}
+		case part != own:
+			if text, err := url.PathUnescape(part); err != nil || text != own {
+				return false
+			}
+		}
+		if !more || !ownMore {
+			return more == ownMore
+		}
+		pattern, served = rest, ownRest
+	}
 }
 
 // checkBuiltIn compares what Gin serves with BuiltInRoutes.

@@ -337,7 +337,7 @@ func TestAttacksOnHosts(t *testing.T) {
 		host   string
 		status int
 	}{
-		{"shop.example", 200}, {"shop.example:", 200}, {"shop.example:8080", 200}, {"[::1]:80", 200}, {"127.0.0.1", 200}, {"", 200},
+		{"shop.example", 200}, {"shop.example:", 200}, {"shop.example:8080", 200}, {"[::1]:80", 200}, {"127.0.0.1", 200}, {"", 400},
 		{"admin.example", 401}, {"ADMIN.example", 401}, {"admin.example.", 401}, {"admin.example:80", 401}, {"admin.example.:80", 401},
 		{"x@admin.example", 400}, {"shop.example@admin.example", 400}, {"shop.example:80@admin.example", 400}, {"admin.example..", 400},
 		{".admin.example", 400}, {"admin.example:80:80", 400}, {"admin.example:port", 400}, {"admin.example:123456", 400}, {":80", 400}, {"admin.example,shop.example", 400},
@@ -359,6 +359,9 @@ func TestAttacksOnHosts(t *testing.T) {
 	}
 	if status := s.raw("GET http://admin.example/x HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n"); status != 400 {
 		t.Errorf("absolute form: %d", status)
+	}
+	if status := s.raw("GET /x HTTP/1.0\r\n\r\n"); status != 400 || len(up.take()) > 0 {
+		t.Errorf("HTTP/1.0 without a Host: %d; the upstream would get its URL's host, which may have routes of its own", status)
 	}
 }
 

@@ -196,6 +196,47 @@ func testBehind(t *testing.T, startProxy func(t *testing.T, stagedoor, up string
 	t.Run("paths", func(t *testing.T) { sendPaths(t, s, up, address, exact) })
 }
 
+// TestHostsBehindProxies: a proxy chooses its server by the host of an absolute form,
+// where there is one (RFC 9112 section 3.2.2). What is asked about must not be another.
+func TestHostsBehindProxies(t *testing.T) {
+	for name, startProxy := range map[string]func(t *testing.T, stagedoor, up string) string{"nginx": startNginx, "Caddy": startCaddy} {
+		t.Run(name, func(t *testing.T) {
+			up, dir := newUpstream(t), t.TempDir()
+			write(t, dir, "roles.yaml", "roles: {}\n")
+			write(t, dir, "routes.yaml", "routes:\n  shop.example/{path...}: {GET: {public: true}}\n  admin.example/{path...}: {GET: {roles: [admin]}}\n")
+			s := start(t, func(c *server.Config) {
+				c.Data, c.Demo, c.TrustedProxies = dir, false, []string{"127.0.0.1"}
+			})
+			address := startProxy(t, s.Addr().String(), strings.TrimPrefix(up.URL, "http://"))
+			for _, c := range []struct {
+				target, host string
+				refused      bool
+			}{
+				{"/x", "shop.example", false}, {"/x", "SHOP.example.:80", false}, {"/x", "admin.example", true}, {"/x", "ADMIN.example.:80", true},
+				{"/x", "other.example", true}, {"/x", "shop.example@admin.example", true}, {"/x", "shop.example\r\nHost: admin.example", true},
+				{"/x", "shop.example\r\nX-Forwarded-Host: admin.example", false}, {"/x", "admin.example\r\nX-Forwarded-Host: shop.example", true},
+				{"http://admin.example/x", "shop.example", true}, {"HTTP://admin.example:80/x", "shop.example", true}, {"http://admin.example./x", "shop.example", true},
+			} {
+				response, _ := send(t, address, "GET "+c.target+" HTTP/1.1\r\nHost: "+c.host+"\r\nConnection: close\r\n\r\n")
+				seen := up.take()
+				if (len(seen) == 0) != c.refused {
+					t.Errorf("%s, Host %q: %d, and %d requests reached the upstream", c.target, c.host, response.StatusCode, len(seen))
+				}
+				for _, r := range seen {
+					if !strings.HasPrefix(strings.ToLower(r.Host), "shop.example") {
+						t.Errorf("%s, Host %q reached the upstream with Host %q", c.target, c.host, r.Host)
+					}
+				}
+			}
+			// Without a Host, HTTP/1.0.
+			response, _ := send(t, address, "GET /x HTTP/1.0\r\n\r\n")
+			if seen := up.take(); response.StatusCode == 200 || len(seen) > 0 {
+				t.Errorf("without a Host: %d", response.StatusCode)
+			}
+		})
+	}
+}
+
 func TestAttacksOnPathsThroughTheGateway(t *testing.T) {
 	up := newUpstream(t)
 	s, _ := behind(t, up.URL, "", func(c *server.Config) { c.TrustedProxies = []string{"127.0.0.1"} })

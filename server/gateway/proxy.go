@@ -98,6 +98,11 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, p *gate.Passage,
 		refuse(http.StatusBadRequest, "CONNECT is not for paths")
 		return
 	}
+	if r.Host == "" && u.HostHeader == "" {
+		// The upstream would get its own, whose routes have not decided.
+		refuse(http.StatusBadRequest, "send a Host")
+		return
+	}
 	if r.ContentLength > u.MaxBody {
 		refuse(http.StatusRequestEntityTooLarge, "send a smaller body")
 		return

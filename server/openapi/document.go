@@ -120,8 +120,15 @@ type jsonReader struct {
 	line, counted int
 }
 
+// maxNesting bounds how deep what is looked at may lie, for each level holds the path
+// that leads to it. A document's own members are less than ten deep.
+const maxNesting = 100
+
 // value reads the value that a path of names leads to.
 func (j *jsonReader) value(path []string) (*yaml.Node, error) {
+	if len(path) > maxNesting {
+		return nil, fmt.Errorf("is nested more than %d deep", maxNesting)
+	}
 	token, err := j.ReadToken()
 	if err != nil {
 		return nil, err
@@ -197,5 +204,5 @@ func inPathItem(path []string) bool {
 	case path[0] == "servers":
 		return true
 	}
-	return path[1] == "security" || path[1] == "servers"
+	return isSecurity(path[1]) || path[1] == "servers" || path[1] == "$ref"
 }

@@ -174,7 +174,7 @@ func (in *importer) path(item member) error {
 	}
 	servers := in.document.get("servers")
 	if isNull(item.value) {
-		return nil
+		return in.block(template, servers, item.key.Line)
 	}
 	m, err := in.follow(item.value, "the path item")
 	if err != nil {
@@ -188,7 +188,11 @@ func (in *importer) path(item member) error {
 		return in.block(template, servers, item.key.Line)
 	}
 	if len(operations) == 0 {
-		return nil
+		// What may be done there is not said to everybody (OpenAPI's "ACL constraints").
+		return in.block(template, servers, item.key.Line)
+	}
+	if at := slices.IndexFunc(m.list, func(beside member) bool { return isSecurity(beside.name) }); at >= 0 && why == nil {
+		why = &untranslated{m.list[at].key.Line, "has a security for all of the path, which OpenAPI does not know", "write it at each operation"}
 	}
 	for _, operation := range operations {
 		if err := in.operation(path, template, why, operation, servers); err != nil {
@@ -237,6 +241,10 @@ func (in *importer) operation(path string, template template, why *untranslated,
 	case err != nil:
 		why = leftOut(err)
 	case why != nil:
+	case m.get("$ref") != nil:
+		why = &untranslated{operation.key.Line, "is a $ref, which an operation can't be in OpenAPI", "write it out, or put the reference at the path"}
+	case slices.ContainsFunc(m.list, func(m member) bool { return m.name != "security" && isSecurity(m.name) }):
+		why = &untranslated{operation.key.Line, "has its security under another name", "write security, in lower case and without space"}
 	case strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" || method == "CONNECT":
 		why = &untranslated{operation.key.Line, "has a method that no route can have", "methods are in upper case"}
 	default:

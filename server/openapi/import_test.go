@@ -1,10 +1,12 @@
 package openapi
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -143,7 +145,7 @@ func TestRead(t *testing.T) {
 		{"HEAD as GET", `{security: [], paths: {/a: {get: {}, head: {}}, /b: {head: {}}}}`, Options{}, "GET /a public; HEAD /b public", ""},
 		{"a path item by reference", `{components: {pathItems: {p: {get: {security: []}}}}, paths: {/a: {$ref: '#/components/pathItems/p', summary: s}, /b~c: {$ref: '#/paths/~1a'}}}`, Options{}, "GET /a public; GET /b~c public", ""},
 		{"no paths", `webhooks: {w: {post: {}}}`, Options{}, "", ""},
-		{"an empty path item", `paths: {/a: , /b: {}}`, Options{}, "", ""},
+		{"an empty path item", `paths: {/a: , /b: {}}`, Options{}, "/a closed; /b closed", ""},
 		{"merged members", "x: &s {security: [{o: [m]}]}\npaths: {/a: {get: {<<: *s}, put: {<<: [*s], security: []}}}", Options{}, "GET /a m; PUT /a public", ""},
 		{"an anchor's security", "paths: {/a: {get: {security: &s [{o: [m]}]}}, /b: {get: {security: *s}}}", Options{}, "GET /a m; GET /b m", ""},
 		{"the same path in two spellings", `{security: [], paths: {'/same/{a}': {get: {}}, '/same/{b}': {get: {}, put: {}}}}`, Options{}, "GET /same/{a} public; PUT /same/{a} public", ""},
@@ -151,6 +153,12 @@ func TestRead(t *testing.T) {
 		// What is left out must not be opened by a wider route.
 		{"a closed path below an open one", `paths: {'/i/{id}': {get: {security: []}}, /i/secret: {get: {security: [{k: []}]}}}`, Options{}, "/i/secret closed; GET /i/{id} public", "k (apiKey)"},
 		{"a part of a segment closes the method", `paths: {'/f/{n}': {get: {security: []}, put: {security: []}}, '/f/{n}.json': {get: {security: [{o: []}]}}}`, Options{}, "PUT /f/{n} public", "only a part"},
+		{"empty path items below an open one", `paths: {'/i/{id}': {get: {security: []}}, /i/a: , /i/b: {}, /i/c: {x-get: {}}, /i/d: {$ref: '#/paths/~1i~1b'}}`, Options{}, "/i/a closed; /i/b closed; /i/c closed; /i/d closed; GET /i/{id} public", ""},
+		{"a security of the path", `{security: [], paths: {'/i/{id}': {get: {}}, /i/me: {security: [{o: [x]}], get: {}, put: {security: [{o: [y]}]}}}}`, Options{}, "/i/me closed; GET /i/{id} public", "OpenAPI does not know"},
+		{"an operation by reference", `{"openapi": "3.1.0", "security": [], "paths": {"/i/{id}": {"get": {}}, "/i/me": {"get": {"$ref": "#/x"}, "put": {}}}}`, Options{}, "GET /i/{id} public; PUT /i/me public", "an operation can't be"},
+		{"a security that is misspelt", `{security: [], paths: {/a: {get: {Security: [{o: [x]}]}, put: {'security ': [{o: [x]}], security: []}, post: {}}, /b: {SECURITY: [{o: [x]}], get: {}}}}`, Options{}, "/b closed; POST /a public", "another name"},
+		{"a slash in a parameter's name", `paths: {'/{y}/{id}': {get: {security: []}}, '/i/{a/b}': {get: {security: [{k: []}]}}}`, Options{}, "/i/{a_b} closed; GET /{y}/{id} public", "k (apiKey)"},
+		{"a slash in the name of a part", `paths: {'/{y}/{id}': {get: {security: []}}, '/i/{a/b}.x': {get: {security: [{o: []}]}}}`, Options{}, "/i/{part} closed; GET /{y}/{id} public", "only a part"},
 		{"a query closes the method", `paths: {'/q': {get: {security: []}}, '/q?all': {get: {security: [{o: []}]}}}`, Options{}, "/q closed", "query"},
 		{"another spelling closes what it means", `paths: {'/{x}': {get: {security: []}}, '/%61dmin': {get: {security: [{o: []}]}}, '/a/../b': {get: {security: [{o: []}]}}}`, Options{}, "/admin closed; /b closed; GET /{x} public", "is no route"},
 		{"another spelling of a path that is there", `paths: {/admin: {get: {security: []}, put: {security: []}}, '/%61dmin': {get: {security: [{o: []}]}}}`, Options{}, "PUT /admin public", "takes the same requests"},
@@ -171,6 +179,17 @@ func TestRead(t *testing.T) {
 			}
 			if left := fmt.Sprint(imported.Left); (len(imported.Left) > 0) != (tt.left != "") || !strings.Contains(left, tt.left) {
 				t.Errorf("left out: %s\nwant %q", left, tt.left)
+			}
+			var document any
+			if err := yaml.Unmarshal([]byte(join(t, tt.document)), &document); err != nil {
+				t.Fatal(err)
+			}
+			inJSON, err := json.Marshal(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if imported, err = Read(inJSON, tt.options); err != nil || lines(imported) != tt.want {
+				t.Errorf("as JSON: %v, %v\nwant %s", imported, err, tt.want)
 			}
 		})
 	}
@@ -228,6 +247,7 @@ func TestReadRefuses(t *testing.T) {
 		{"paths a list", "openapi: 3.0.0\npaths: []", "paths has to be an object"},
 		{"deep", "openapi: 3.0.0\nx: " + strings.Repeat("[", 20_000), "depth"},
 		{"deep JSON", `{"openapi": "3.0.0", "x": ` + strings.Repeat("[", 20_000), "depth"},
+		{"a name in base64", "openapi: 3.0.0\nsecurity: []\npaths: {/a: {get: {}}, ? !!binary L2E= : {get: {}}}", "no text"},
 		{"larger than is read", strings.Repeat(" ", MaxBytes+1), "more than 32 MiB"},
 		{"a mapping merged into itself", "openapi: 3.0.0\npaths: &p {<<: *p}", "merges mappings"},
 		{"aliases without end", flood, "steps"},
@@ -246,6 +266,37 @@ func TestReadRefuses(t *testing.T) {
 	bomb += "x-b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nx-c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nx-d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\npaths: {/a: {get: {security: *d}}}\n"
 	if imported, err := Read([]byte(bomb), Options{}); err != nil || len(imported.Left) != 1 {
 		t.Errorf("aliases that nothing follows: %v, %v", imported, err)
+	}
+}
+
+// TestParametersOfOneName: naming them apart takes no time that grows with the square of
+// their number. It did: some 40 s for this path.
+func TestParametersOfOneName(t *testing.T) {
+	path := strings.Repeat("/{p}", 20_000)
+	if n := testing.AllocsPerRun(1, func() {
+		template, why := parseTemplate(path)
+		if why != nil || !strings.HasPrefix(template.pattern, "/{p}/{p2}/{p3}/") || !strings.HasSuffix(template.pattern, "/{p20000}") {
+			t.Fatal(template, why)
+		}
+	}); n > 200_000 {
+		t.Errorf("%.0f allocations", n)
+	}
+	if template, _ := parseTemplate("/{p2}/{p}/{p}/{p2}/{p}/{}/{}"); template.pattern != "/{p2}/{p}/{p3}/{p22}/{p4}/{2}/{3}" {
+		t.Errorf("%s: a name twice", template.pattern)
+	}
+}
+
+// TestDeepJSON: what is nested deep takes no memory that grows with the square of its
+// depth. It did: 840 MB for these 60 kB.
+func TestDeepJSON(t *testing.T) {
+	const depth = 9_900
+	document := []byte(`{"openapi": "3.0.0", "info": ` + strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth) + "}")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Read(document, Options{})
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 100<<20 {
+		t.Errorf("%d MiB, and %v", got>>20, err)
 	}
 }
 

@@ -73,7 +73,7 @@ func (r *reader) merged(n *yaml.Node, what string, depth int) (*mapping, error) 
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := resolve(n.Content[i])
-		if key.Kind != yaml.ScalarNode {
+		if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!binary" {
 			return nil, refuse(key, "%s has a name that is no text", what)
 		}
 		value := resolve(n.Content[i+1])

@@ -223,6 +223,10 @@ const (
 	maxScope        = 128 // bytes; no client can have a longer one
 )
 
+// isSecurity reports whether a member is the security, in any spelling that somebody
+// may have meant for it.
+func isSecurity(name string) bool { return strings.EqualFold(strings.TrimSpace(name), "security") }
+
 // isScope is scope-token of RFC 6749 section 3.3.
 func isScope(scope string) bool {
 	return scope != "" && len(scope) <= maxScope && !strings.ContainsFunc(scope, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' })

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -22,6 +23,9 @@ type template struct {
 	written string
 }
 
+// oneSegment is a parameter, whose name may hold anything but braces, slashes, too.
+var oneSegment = regexp.MustCompile(`\{[^{}]*\}`)
+
 // parseTemplate turns a path into a pattern. Where there is none that takes the same
 // paths, it says why, and the pattern takes more.
 func parseTemplate(path string) (template, *untranslated) {
@@ -34,8 +38,8 @@ func parseTemplate(path string) (template, *untranslated) {
 		why = &untranslated{reason: "holds a query or fragment, which no route has", advice: "describe the query by parameters"}
 	}
 	written := ""
-	names := map[string]bool{}
-	parts := strings.Split(path[1:], "/")
+	names := map[string]int{} // with the number that the next of the same name gets
+	parts := strings.Split(oneSegment.ReplaceAllStringFunc(path[1:], func(name string) string { return strings.ReplaceAll(name, "/", "_") }), "/")
 	for i, part := range parts {
 		if !strings.ContainsAny(part, "{}") {
 			continue
@@ -54,11 +58,12 @@ func parseTemplate(path string) (template, *untranslated) {
 			}
 			return '_'
 		}, name)
-		unique := name
-		for n := 2; unique == "" || names[unique]; n++ {
+		unique, n := name, max(2, names[name])
+		for ; unique == "" || names[unique] > 0; n++ {
 			unique = fmt.Sprintf("%s%d", name, n)
 		}
-		names[unique] = true
+		names[name] = max(1, n)
+		names[unique] = max(1, names[unique])
 		parts[i] = "{" + unique + "}"
 	}
 	return template{pattern: "/" + strings.Join(parts, "/"), declarable: true, written: written}, why

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -49,7 +50,11 @@ type Options struct {
 }
 
 // API is the policy decision point's endpoints. It is safe for concurrent use.
-type API struct{ o Options }
+type API struct {
+	o Options
+	// lists is how many callers at once are told their routes.
+	lists chan struct{}
+}
 
 // New returns the endpoints.
 func New(o Options) *API {
@@ -60,7 +65,7 @@ func New(o Options) *API {
 		o.Now = time.Now
 	}
 	o.URL = strings.TrimSuffix(o.URL, "/")
-	return &API{o}
+	return &API{o, make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 }
 
 // Register adds the routes.

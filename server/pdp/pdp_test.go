@@ -106,9 +106,14 @@ func doorTo(t testing.TB, live interface{ Current() *policy.Snapshot }, change f
 	if change != nil {
 		change(&o)
 	}
+	return doorOf(t, live, New(o))
+}
+
+func doorOf(t testing.TB, live interface{ Current() *policy.Snapshot }, a *API) http.Handler {
+	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
-	New(o).Register(router)
+	a.Register(router)
 	door, err := gate.New(gate.Options{Policy: live})
 	if err != nil {
 		t.Fatal(err)

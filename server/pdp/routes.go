@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +15,9 @@ import (
 	"github.com/stagedoor/stagedoor/server/route"
 )
 
-// routesTime bounds how long it may take to ask about all routes.
+// routesTime bounds how long it may take to ask about all routes, and to wait for that:
+// it costs as many decisions as there are routes, which must leave room for those of
+// requests.
 const routesTime = 10 * time.Second
 
 // openRoute is what a caller may do with one declared route.
@@ -45,6 +48,12 @@ func (a *API) openRoutes(c *call) ([]openRoute, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, routesTime)
 	defer cancel()
+	select {
+	case a.lists <- struct{}{}:
+		defer func() { <-a.lists }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for other callers' lists of routes: %w", ctx.Err())
+	}
 	open := []openRoute{}
 	for _, pattern := range c.snapshot.Routes() {
 		r := openRoute{Route: pattern}
@@ -83,8 +92,14 @@ func anyRequest(own *authz.Request, pattern, method string) *authz.Request {
 	if strings.Contains(path, "{") {
 		return r
 	}
-	// The one path that it matches.
-	if target, err := route.ParseTarget(path); err == nil {
+	// The one path that it matches. A pattern may be spelled as no request is.
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		if text, err := url.PathUnescape(segment); err == nil {
+			segments[i], _ = route.EscapeSegment(text)
+		}
+	}
+	if target, err := route.ParseTarget(strings.Join(segments, "/")); err == nil {
 		r.Path, r.Segments = target.Path, target.Segments
 	}
 	return r

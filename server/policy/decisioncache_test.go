@@ -52,6 +52,10 @@ func TestCachedDecisionsAreThoseOfAnEvaluation(t *testing.T) {
 				if random.IntN(8) == 0 {
 					compareWithOPA(t, plain, r, want, wantErr)
 				}
+				wantScopes, wantErr2 := plain.Scopes(t.Context(), r)
+				if gotScopes, err := cached.Scopes(t.Context(), r); gotScopes != wantScopes || (err == nil) != (wantErr2 == nil) {
+					t.Fatalf("seed %d: kept scopes %q, %v; evaluated %q, %v\n%s", seed, gotScopes, err, wantScopes, wantErr2, text)
+				}
 				if !reflect.DeepEqual(got, want) || (gotErr == nil) != (wantErr == nil) {
 					input, _ := plain.Input(r)
 					t.Fatalf("seed %d: cached %+v, %v; evaluated %+v, %v\ninput %v\nreads %v\n%s",
@@ -126,6 +130,10 @@ else := data.routes[input.route][input.method]
 default allow := false
 
 reasons contains {"code": "found", "message": json.marshal(found)}
+
+scopes contains crypto.sha256(json.marshal(found)) if allow
+
+scopes contains "found" if found
 
 f(x) := x.one
 
