@@ -138,7 +138,7 @@ func testBehind(t *testing.T, startProxy func(t *testing.T, stagedoor, up string
 		return send(t, address, method+" "+target+" HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n"+headers+"\r\n")
 	}
 	bearer := "Authorization: Bearer " + carol + "\r\n"
-	spoofed := "X-Auth-Subject: root\r\nX_Auth_Subject: root\r\nX.Auth.Subject: root\r\nx_auth_roles: admin\r\nX-Auth-Roles: admin\r\nX-Auth-Scopes: all\r\nX-Auth-Decision-Id: 1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\n"
+	spoofed := "X-Auth-Subject: root\r\nX_Auth_Subject: root\r\nX.Auth.Subject: root\r\nx_auth_roles: admin\r\nX-Auth-Roles: admin\r\nX-Auth-Scopes: all\r\nX-Auth-Decision-Id: 1\r\nX-Decision-Id: 1\r\nX-Auth-Assertion: 1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Host: evil\r\n"
 
 	response, body := get("GET", "/private/a%20b?x=1", bearer+spoofed)
 	if response.StatusCode != 200 || body != "/private/a%20b?x=1" {
