@@ -256,26 +256,12 @@ func TestAttacksThroughBodies(t *testing.T) {
 // can be read in one way, with the ids that are ours.
 func TestAttacksOfUpstreams(t *testing.T) {
 	answers := make(chan string, 1)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-					_, _ = io.WriteString(conn, <-answers)
-				}
-			}()
+	up := rawUpstream(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			_, _ = io.WriteString(conn, <-answers)
 		}
-	}()
-	s, _ := behind(t, "http://"+l.Addr().String(), "", nil)
+	})
+	s, _ := behind(t, up, "", nil)
 	for _, c := range []struct {
 		name, answer string
 		status       int

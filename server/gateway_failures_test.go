@@ -283,36 +283,23 @@ func TestGatewayPassesBothWaysAtOnce(t *testing.T) {
 // TestGatewayNeverSendsAPostTwice: not even where its reused connection was closed
 // before anything was answered.
 func TestGatewayNeverSendsAPostTwice(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	got := make(chan string, 16)
-	go func() { // answers the first request of each connection, and closes it at the second
-		for {
-			conn, err := l.Accept()
+	// Answers the first request of each connection, and closes it at the second.
+	up := rawUpstream(t, func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		for range 2 {
+			r, err := http.ReadRequest(reader)
 			if err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				reader := bufio.NewReader(conn)
-				for range 2 {
-					r, err := http.ReadRequest(reader)
-					if err != nil {
-						return
-					}
-					_, _ = io.Copy(io.Discard, r.Body)
-					if got <- r.Method; len(got) == 2 {
-						return
-					}
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-				}
-			}()
+			_, _ = io.Copy(io.Discard, r.Body)
+			if got <- r.Method; len(got) == 2 {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		}
-	}()
-	s, _ := behind(t, "http://"+l.Addr().String(), "", nil)
+	})
+	s, _ := behind(t, up, "", nil)
 	for _, c := range []struct {
 		method, body string
 		status, sent int
@@ -338,30 +325,16 @@ func TestGatewayNeverSendsAPostTwice(t *testing.T) {
 func TestGatewaySwitchesOnlyWhenAsked(t *testing.T) {
 	answer := make(chan string, 1)
 	smuggled := make(chan string, 1)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				reader := bufio.NewReader(conn)
-				if _, err := http.ReadRequest(reader); err != nil {
-					return
-				}
-				_, _ = io.WriteString(conn, <-answer)
-				rest, _ := reader.ReadString('\n')
-				smuggled <- rest
-			}()
+	up := rawUpstream(t, func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		if _, err := http.ReadRequest(reader); err != nil {
+			return
 		}
-	}()
-	s, _ := behind(t, "http://"+l.Addr().String(), "", nil)
+		_, _ = io.WriteString(conn, <-answer)
+		rest, _ := reader.ReadString('\n')
+		smuggled <- rest
+	})
+	s, _ := behind(t, up, "", nil)
 	for _, c := range []struct{ name, asked, answer string }{
 		{"not asked", "", "HTTP/1.1 101 Switching Protocols\r\n\r\n"},
 		{"not asked, and said to what", "", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"},

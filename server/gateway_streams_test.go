@@ -80,13 +80,7 @@ func TestGatewayPassesStreams(t *testing.T) {
 	next := make(chan string)
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "" {
-			conn, buffer, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				return
-			}
-			defer conn.Close()
-			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-			_, _ = io.Copy(conn, buffer)
+			echoSocket(w)
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")

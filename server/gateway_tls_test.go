@@ -164,13 +164,7 @@ func TestGatewayToHTTPS(t *testing.T) {
 			fmt.Fprint(w, r.Proto, " ", r.RequestURI, " ", r.Host)
 			return
 		}
-		conn, buffer, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-		_, _ = io.Copy(conn, buffer)
+		echoSocket(w)
 	}))
 	up.EnableHTTP2 = true
 	up.StartTLS()

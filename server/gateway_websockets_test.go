@@ -62,13 +62,8 @@ func TestGatewayHoldsAThousandIdleWebSockets(t *testing.T) {
 			_, _ = io.WriteString(w, "others, too")
 			return
 		}
-		conn, buffer, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			return
-		}
-		defer func() { conn.Close(); ended <- struct{}{} }()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-		_, _ = io.Copy(conn, buffer)
+		echoSocket(w)
+		ended <- struct{}{}
 	}))
 	defer up.Close()
 	s, _ := behind(t, up.URL, "", nil)

@@ -50,13 +50,7 @@ func TestMetricsOfTheGateway(t *testing.T) {
 			<-r.Context().Done()
 			ended <- struct{}{}
 		case "/shop/ws":
-			conn, buffer, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				return
-			}
-			defer conn.Close()
-			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-			_, _ = io.Copy(conn, buffer)
+			echoSocket(w)
 		}
 	})
 	s, data := behind(t, up.URL, ", response_timeout: 1s, max_body: 10", nil)

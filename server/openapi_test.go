@@ -195,10 +195,8 @@ func TestOpenAPIDocumentsThatAreRefused(t *testing.T) {
 
 // TestWhatTheWelcomeSaysToTry does what is printed at a start.
 func TestWhatTheWelcomeSaysToTry(t *testing.T) {
-	for _, tool := range []string{"bash", "curl", "go"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
-		}
+	for _, name := range []string{"bash", "curl", "go"} {
+		tool(t, name)
 	}
 	up := newUpstream(t)
 	dir := t.TempDir()

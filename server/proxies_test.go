@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -42,10 +43,7 @@ func tool(t *testing.T, name string) string {
 		file, err = exec.LookPath("/usr/sbin/" + name)
 	}
 	if err != nil {
-		if os.Getenv("STAGEDOOR_TEST_ALL") != "" {
-			t.Fatalf("%s is missing: install Debian's package %s", name, name)
-		}
-		t.Skipf("%s is missing: install Debian's package %s", name, name)
+		missing(t, fmt.Sprintf("%s is missing: install Debian's package %s", name, name))
 	}
 	return file
 }

@@ -113,12 +113,29 @@ func paths(tb testing.TB) map[string]*path {
 // shortUpstream answers every request with the same few bytes, and allocates nothing
 // for it.
 func shortUpstream(tb testing.TB) (address string) {
+	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nserved")
+	return rawUpstream(tb, func(conn net.Conn) {
+		for reader := bufio.NewReader(conn); ; {
+			line, err := reader.ReadSlice('\n')
+			if err != nil {
+				return
+			}
+			if string(line) == "\r\n" {
+				if _, err := conn.Write(answer); err != nil {
+					return
+				}
+			}
+		}
+	})
+}
+
+// rawUpstream hands each connection to a function, and closes it after that.
+func rawUpstream(tb testing.TB, serve func(net.Conn)) (address string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { l.Close() })
-	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nserved")
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -127,17 +144,7 @@ func shortUpstream(tb testing.TB) (address string) {
 			}
 			go func() {
 				defer conn.Close()
-				for reader := bufio.NewReader(conn); ; {
-					line, err := reader.ReadSlice('\n')
-					if err != nil {
-						return
-					}
-					if string(line) == "\r\n" {
-						if _, err := conn.Write(answer); err != nil {
-							return
-						}
-					}
-				}
+				serve(conn)
 			}()
 		}
 	}()

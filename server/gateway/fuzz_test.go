@@ -24,38 +24,23 @@ func (f fixed) Current() *policy.Snapshot { return f.snapshot }
 
 // lineUpstream answers 204 and tells the first line of each request.
 func lineUpstream(f *testing.F, lines chan<- string) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
+	return rawUpstream(f, func(conn net.Conn) {
+		reader := bufio.NewReader(conn)
+		for first := ""; ; {
+			line, err := reader.ReadString('\n')
 			if err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				reader := bufio.NewReader(conn)
-				for first := ""; ; {
-					line, err := reader.ReadString('\n')
-					if err != nil {
-						return
-					}
-					if first == "" {
-						first = strings.TrimSuffix(line, "\r\n")
-					}
-					if line == "\r\n" {
-						lines <- first
-						first = ""
-						_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
-					}
-				}
-			}()
+			if first == "" {
+				first = strings.TrimSuffix(line, "\r\n")
+			}
+			if line == "\r\n" {
+				lines <- first
+				first = ""
+				_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
+			}
 		}
-	}()
-	return l.Addr().String()
+	})
 }
 
 // FuzzTarget: for any target, what the policy saw and what the upstream got are byte

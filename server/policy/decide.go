@@ -21,24 +21,28 @@ func (s *Snapshot) Decide(ctx context.Context, r *authz.Request) (authz.Decision
 		decision, _, err := s.decide(ctx, p, r)
 		return decision, err
 	}
-	buffer, _ := s.keys.Get().(*[]byte)
-	if buffer == nil {
-		buffer = new([]byte)
-	}
-	key := p.appendKey((*buffer)[:0], r)
-	defer func() {
-		*buffer = key
-		s.keys.Put(buffer)
-	}()
-	if known, ok := s.decisions.GetBytes(key); ok {
+	key := s.key(p, r)
+	defer s.keys.Put(key)
+	if known, ok := s.decisions.GetBytes(*key); ok {
 		return *known, nil
 	}
 	decision, final, err := s.decide(ctx, p, r)
 	if final {
 		kept := decision
-		s.decisions.Put(string(key), &kept, decisionBytes(&kept))
+		s.decisions.Put(string(*key), &kept, decisionBytes(&kept))
 	}
 	return decision, err
+}
+
+// key makes a request's key by a plan, in a buffer that goes back to the snapshot's keys
+// once the key has been used.
+func (s *Snapshot) key(p *plan, r *authz.Request) *[]byte {
+	key, _ := s.keys.Get().(*[]byte)
+	if key == nil {
+		key = new([]byte)
+	}
+	*key = p.appendKey((*key)[:0], r)
+	return key
 }
 
 // decide evaluates the policy. The decision is final where it would be the same

@@ -142,7 +142,7 @@ func (f *file) declaredRoutes() map[string]int {
 	}
 	node := document.Content[0]
 	for _, key := range rest {
-		if node = memberOf(node, key); node == nil {
+		if _, node = memberOf(node, key); node == nil {
 			return nil
 		}
 	}
@@ -151,14 +151,4 @@ func (f *file) declaredRoutes() map[string]int {
 		lines[node.Content[i].Value] = node.Content[i].Line
 	}
 	return lines
-}
-
-// memberOf is a mapping's member; nil where there is none.
-func memberOf(node *yaml.Node, key string) *yaml.Node {
-	for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
-		if node.Content[i].Value == key {
-			return node.Content[i+1]
-		}
-	}
-	return nil
 }

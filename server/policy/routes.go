@@ -150,19 +150,21 @@ func (f *file) below(keys ...string) ([]string, bool) {
 func lineOf(node *yaml.Node, keys []string) int {
 	line := 0
 	for _, key := range keys {
-		if node.Kind != yaml.MappingNode {
+		name, value := memberOf(node, key)
+		if value == nil {
 			return 0
 		}
-		at := -1
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			if node.Content[i].Value == key {
-				at = i
-			}
-		}
-		if at < 0 {
-			return 0
-		}
-		line, node = node.Content[at].Line, node.Content[at+1]
+		line, node = name.Line, value
 	}
 	return line
+}
+
+// memberOf is a mapping's member with its name; nil where there is none.
+func memberOf(node *yaml.Node, key string) (name, value *yaml.Node) {
+	for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+		if node.Content[i].Value == key {
+			return node.Content[i], node.Content[i+1]
+		}
+	}
+	return nil, nil
 }

@@ -40,18 +40,11 @@ func (s *Snapshot) Scopes(ctx context.Context, r *authz.Request) (string, error)
 		return "", nil
 	}
 	h := &s.heldScopes
-	var key []byte
+	var key *[]byte
 	if h.cache != nil && h.plan.cacheable {
-		buffer, _ := s.keys.Get().(*[]byte)
-		if buffer == nil {
-			buffer = new([]byte)
-		}
-		key = h.plan.appendKey((*buffer)[:0], r)
-		defer func() {
-			*buffer = key
-			s.keys.Put(buffer)
-		}()
-		if known, ok := h.cache.GetBytes(key); ok {
+		key = s.key(h.plan, r)
+		defer s.keys.Put(key)
+		if known, ok := h.cache.GetBytes(*key); ok {
 			return *known, nil
 		}
 	}
@@ -59,18 +52,19 @@ func (s *Snapshot) Scopes(ctx context.Context, r *authz.Request) (string, error)
 	if err != nil {
 		return "", err
 	}
-	value, err := s.ask(ctx, documentScopes, h.plan.slow, input, r.Now, func() string { return requestText(r) })
+	about := func() string { return requestText(r) }
+	value, err := s.ask(ctx, documentScopes, h.plan.slow, input, r.Now, about)
 	if err != nil {
 		return "", err
 	}
 	scopes, err := decodeScopes(value)
 	if err != nil {
-		s.wrongType(documentScopes, func() string { return requestText(r) }, err)
+		s.wrongType(documentScopes, about, err)
 		return "", nil
 	}
 	text := strings.Join(scopes, " ")
 	if key != nil {
-		h.cache.Put(string(key), &text, 64+len(text))
+		h.cache.Put(string(*key), &text, 64+len(text))
 	}
 	return text, nil
 }
